@@ -331,7 +331,7 @@ def test_the_repos_of_a_spec_are_those_of_its_project(run, server, tmp_path):
 
 
 def test_a_forced_delete_of_a_project_deletes_its_pipelines_and_repos_first(run, server):
-    run("delete", "project", "art", "-f")
+    run("delete", "project", "art", "-f", "--yes")
 
     assert list(server.asked) == ["InspectProject", "DeletePipelines", "DeleteRepos", "DeleteProject"]
 

@@ -91,7 +91,7 @@ def test_only_prune_deletes_what_has_no_spec(run, client, folder):
 
     run("apply", "-f", str(folder))
     before = set(pipelines(client))
-    code, out, _ = run("apply", "-f", str(folder), "--prune")
+    code, out, _ = run("apply", "-f", str(folder), "--prune", "--yes")
 
     assert before == {"first", "second", "third"}
     assert code == 0

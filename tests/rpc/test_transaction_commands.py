@@ -81,7 +81,7 @@ def test_a_transaction_is_left_and_continued_and_deleted(run):
     assert deleted[0] == 0
     assert repos(run) == ["outside"]
     assert run("resume", "transaction", id)[0] != 0
-    assert run("delete", "transaction", "--all")[0] == 0
+    assert run("delete", "transaction", "--all", "--yes")[0] == 0
 
 
 def test_several_specs_of_a_file_are_created_together_or_not_at_all(run, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.commands.pipelines import sent_json
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
@@ -52,6 +52,13 @@ def apply(invocation: Invocation) -> None:
     else:
         output.documents([difference], output.form_of(invocation))
     if options.dry_run or all(change.action == "none" for change in difference.changes):
+        return
+    losses = [
+        deletion.Loss("pipeline", f"{change.project}/{change.pipeline}", "with its output")
+        for change in difference.changes
+        if change.action == "delete"
+    ]
+    if losses and not deletion.is_wanted(invocation, lambda: losses, sweeping=True):
         return
     request.dry_run, request.basis = False, difference.basis
     applied = invocation.control.Apply(request)
@@ -155,6 +162,7 @@ COMMANDS = {
                 help="delete the other pipelines of the projects that the specs name, with their data",
             ),
             argument("--dry-run", action="store_true", help="only show the difference"),
+            deletion.YES,
             REPROCESS,
             *SHOWING,
         ),

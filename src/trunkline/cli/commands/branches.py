@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pfs_pb2
@@ -71,6 +71,13 @@ def delete(invocation: Invocation) -> None:
     """Delete a branch; its commits stay."""
     options = invocation.options
     request = pfs_pb2.DeleteBranchRequest(branch=invocation.branch(options.name), force=options.force)
+
+    def losses() -> list[deletion.Loss]:
+        invocation.pfs.InspectBranch(pfs_pb2.InspectBranchRequest(branch=request.branch))
+        return [deletion.Loss("branch", _name(request.branch))]
+
+    if not deletion.is_wanted(invocation, losses):
+        return
     invocation.pfs.DeleteBranch(request)
     invocation.report("deleted", "branch", _name(request.branch), "; its commits stay")
 
@@ -157,6 +164,7 @@ COMMANDS = {
             argument(
                 "-f", "--force", action="store_true", help="delete it even if other branches depend on it"
             ),
+            deletion.DRY_RUN,
             *CHANGING,
         ),
         examples=(("trunkline delete branch texts@trial", "delete a branch; its commits stay"),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -186,6 +186,8 @@ def find(invocation: Invocation) -> None:
 def squash(invocation: Invocation) -> None:
     """Merge commits into their children."""
     options = invocation.options
+    if not deletion.is_wanted(invocation, lambda: _losses(invocation)):
+        return
     if set_id := invocation.set_id(options.commit):
         commit_set = pfs_pb2.CommitSet(id=set_id)
         invocation.pfs.SquashCommitSet(pfs_pb2.SquashCommitSetRequest(commit_set=commit_set))
@@ -199,6 +201,8 @@ def squash(invocation: Invocation) -> None:
 def delete(invocation: Invocation) -> None:
     """Delete commits without children, and their data."""
     options = invocation.options
+    if not deletion.is_wanted(invocation, lambda: _losses(invocation)):
+        return
     if set_id := invocation.set_id(options.commit):
         commit_set = pfs_pb2.CommitSet(id=set_id)
         invocation.pfs.DropCommitSet(pfs_pb2.DropCommitSetRequest(commit_set=commit_set))
@@ -207,6 +211,21 @@ def delete(invocation: Invocation) -> None:
         request = pfs_pb2.DropCommitRequest(commit=commit, recursive=options.recursive)
         invocation.pfs.DropCommit(request)
     invocation.report("deleted", "commit", options.commit, " and its data")
+
+
+def _losses(invocation: Invocation) -> list[deletion.Loss]:
+    """Return the commits that the command line names, with their sizes."""
+    text = invocation.options.commit
+    infos: Iterable[pfs_pb2.CommitInfo]
+    if set_id := invocation.set_id(text):
+        commit_set = pfs_pb2.CommitSet(id=set_id)
+        infos = invocation.pfs.InspectCommitSet(pfs_pb2.InspectCommitSetRequest(commit_set=commit_set))
+    else:
+        request = pfs_pb2.InspectCommitRequest(commit=invocation.commit(text))
+        infos = [invocation.pfs.InspectCommit(request)]
+    return [
+        deletion.Loss("commit", commit_name(info.commit), _size(info).replace("-", "open")) for info in infos
+    ]
 
 
 def commit_name(commit: pfs_pb2.Commit) -> str:
@@ -339,7 +358,7 @@ COMMANDS = {
     ),
     "squash commit": Command(
         squash,
-        (COMMIT_OR_ID, RECURSIVE, *CHANGING),
+        (COMMIT_OR_ID, RECURSIVE, deletion.YES, deletion.DRY_RUN, *CHANGING),
         examples=(
             (
                 "trunkline squash commit texts@master^",
@@ -349,8 +368,9 @@ COMMANDS = {
     ),
     "delete commit": Command(
         delete,
-        (COMMIT_OR_ID, RECURSIVE, *CHANGING),
+        (COMMIT_OR_ID, RECURSIVE, deletion.YES, deletion.DRY_RUN, *CHANGING),
         examples=(
+            ("trunkline delete commit old-texts@master --dry-run", "show what would be deleted"),
             ("trunkline delete commit old-texts@master", "delete the last commit of a branch and its data"),
         ),
     ),

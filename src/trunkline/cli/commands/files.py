@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, natural
@@ -184,10 +184,14 @@ def delete(invocation: Invocation) -> None:
     folder = info.file_type == pfs_pb2.FileType.DIR
     if folder and not options.recursive:
         raise UsageError(f"{options.file} is a folder; add -r to delete it with everything below it")
+    # Earlier commits keep it, so no question: the loss has no content.
+    kind = "folder" if folder else "file"
+    if not deletion.is_wanted(invocation, lambda: [deletion.Loss(kind, options.file)]):
+        return
     path = f"{file.path.rstrip('/')}/" if folder else file.path
     deleted = pfs_pb2.DeleteFile(path=path)
     _modify(invocation, file.commit, lambda request: request.delete_file.CopyFrom(deleted))
-    invocation.report("deleted", "folder" if folder else "file", options.file)
+    invocation.report("deleted", kind, options.file)
 
 
 def _modify(
@@ -318,6 +322,7 @@ COMMANDS = {
         (
             FILE,
             argument("-r", "--recursive", action="store_true", help="a folder with all files below it"),
+            deletion.DRY_RUN,
             *CHANGING,
         ),
         examples=(

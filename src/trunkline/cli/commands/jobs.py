@@ -6,7 +6,7 @@ from itertools import islice
 from time import time
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed
 from trunkline.cli.parsing import (
@@ -194,6 +194,13 @@ def stop(invocation: Invocation) -> None:
 def delete(invocation: Invocation) -> None:
     """Delete a job."""
     job = invocation.job(invocation.options.job)
+
+    def losses() -> list[deletion.Loss]:
+        invocation.pps.InspectJob(pps_pb2.InspectJobRequest(job=job))
+        return [deletion.Loss("job", job_name(job))]
+
+    if not deletion.is_wanted(invocation, losses):
+        return
     invocation.pps.DeleteJob(pps_pb2.DeleteJobRequest(job=job))
     invocation.report("deleted", "job", job_name(job))
 
@@ -292,7 +299,7 @@ COMMANDS = {
     ),
     "delete job": Command(
         delete,
-        (JOB, *CHANGING),
+        (JOB, deletion.DRY_RUN, *CHANGING),
         examples=(("trunkline delete job old-count@", "delete the last job of a pipeline from the list"),),
     ),
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from trunkline.cli import output
-from trunkline.cli.commands import machines
+from trunkline.cli import deletion, output
+from trunkline.cli.commands import machines, repos
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, history_option
 from trunkline.cli.specs import read_specs
 from trunkline.errors import TrunklineError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
+    from trunkline.rpc.gen import pfs_pb2
 
 STATES = ("starting", "running", "restarting", "failure", "paused", "standby", "crashing")
 _OLD_OUTPUTS = "; datums that earlier versions processed keep their output, --reprocess runs them again"
@@ -378,6 +379,8 @@ def delete(invocation: Invocation) -> None:
     options = invocation.options
     if options.name:
         pipeline = invocation.pipeline(options.name)
+        if not deletion.is_wanted(invocation, lambda: [loss(invocation, pipeline)]):
+            return
         request = pps_pb2.DeletePipelineRequest(
             pipeline=pipeline, force=options.force, keep_repo=options.keep_repo, must_exist=True
         )
@@ -387,13 +390,42 @@ def delete(invocation: Invocation) -> None:
         return
     if not options.all:
         raise UsageError('delete pipeline needs a name or --all; see "trunkline delete pipeline --help"')
-    project = pfs_pb2.Project(name=invocation.project)
+    projects = [] if options.all_projects else [pfs_pb2.Project(name=invocation.project)]
+    if not deletion.is_wanted(invocation, lambda: losses(invocation, projects), sweeping=True):
+        return
     every = pps_pb2.DeletePipelinesRequest(
-        projects=[project], force=options.force, keep_repo=options.keep_repo
+        projects=projects, force=options.force, keep_repo=options.keep_repo, all=options.all_projects
     )
     answer = invocation.pps.DeletePipelines(every)
     for deleted in answer.pipelines:
         invocation.report("deleted", "pipeline", pipeline_name(deleted))
+
+
+def losses(invocation: Invocation, projects: Sequence[pfs_pb2.Project]) -> list[deletion.Loss]:
+    """Return what is deleted with the pipelines of projects.
+
+    Args:
+        invocation: asks the server.
+        projects: empty for all.
+    """
+    request = pps_pb2.ListPipelineRequest(projects=projects)
+    return [loss(invocation, info.pipeline) for info in list(invocation.pps.ListPipeline(request))]
+
+
+def loss(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> deletion.Loss:
+    """Return what is deleted with a pipeline: the commits of its output, unless the output repo is kept.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    from trunkline.rpc.gen import pfs_pb2
+
+    invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline))
+    content = ""
+    if not getattr(invocation.options, "keep_repo", False):
+        output_repo = pfs_pb2.Repo(name=pipeline.name, type="user", project=pipeline.project)
+        content = repos.loss(invocation, output_repo).content
+    return deletion.Loss("pipeline", pipeline_name(pipeline), f"output: {content}" if content else "")
 
 
 def start(invocation: Invocation) -> None:
@@ -538,9 +570,13 @@ COMMANDS = {
             argument(
                 "-f", "--force", action="store_true", help="delete it even if other pipelines read its output"
             ),
+            argument("-A", "--all-projects", action="store_true", help="with --all: of all projects"),
+            deletion.YES,
+            deletion.DRY_RUN,
             *CHANGING,
         ),
         examples=(
+            ("trunkline delete pipeline old-count --dry-run", "show what would be deleted"),
             ("trunkline delete pipeline old-count", "delete a pipeline with its output"),
             ("trunkline delete pipeline old-count --keep-repo", "keep its output"),
         ),

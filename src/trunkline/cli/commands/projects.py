@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
@@ -65,7 +65,20 @@ def list_(invocation: Invocation) -> None:
 
 def delete(invocation: Invocation) -> None:
     """Delete a project; with --force also its pipelines and repos, which the server does not delete itself."""
+    from trunkline.cli.commands import pipelines, repos
+
     project, force = _project(invocation), invocation.options.force
+
+    def losses() -> list[deletion.Loss]:
+        invocation.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))
+        own = [deletion.Loss("project", project.name)]
+        if not force:
+            return own
+        of_pipelines = [each._replace(content="") for each in pipelines.losses(invocation, [project])]
+        return [*own, *of_pipelines, *repos.losses(invocation, [project])]
+
+    if not deletion.is_wanted(invocation, losses, sweeping=force):
+        return
     if force:
         invocation.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))
         invocation.pps.DeletePipelines(pps_pb2.DeletePipelinesRequest(projects=[project], force=True))
@@ -106,11 +119,16 @@ COMMANDS = {
         (
             NAME,
             argument("-f", "--force", action="store_true", help="delete its pipelines and repos first"),
+            deletion.YES,
+            deletion.DRY_RUN,
             *CHANGING,
         ),
         examples=(
             ("trunkline delete project sketches", "delete a project that is empty"),
-            ("trunkline delete project drafts --force", "with its pipelines and repos"),
+            (
+                "trunkline delete project drafts --force --yes",
+                "with its pipelines and repos, without a question",
+            ),
         ),
     ),
 }

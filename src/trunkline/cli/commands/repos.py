@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.errors import NotFound
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAME = argument("name", metavar="REPO", help="repo, or project/repo")
 DESCRIPTION = argument("-d", "--description", help="description of the repo")
+#: Commits that are counted before a question.
+COUNTED = 1000
 ALL_PROJECTS = argument("-A", "--all-projects", action="store_true", help="of all projects")
 
 
@@ -86,16 +88,47 @@ def delete(invocation: Invocation) -> None:
     if options.name:
         request = pfs_pb2.DeleteRepoRequest(repo=invocation.repo(options.name), force=options.force)
         repo = repo_name(request.repo)
+        if not deletion.is_wanted(invocation, lambda: [loss(invocation, request.repo)]):
+            return
         if not invocation.pfs.DeleteRepo(request).deleted:
             raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" lists all repos')
         invocation.report("deleted", "repo", repo, " and its commits")
         return
     if not options.all:
         raise UsageError('delete repo needs a name or --all; see "trunkline delete repo --help"')
-    project = pfs_pb2.Project(name=invocation.project)
-    answer = invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=options.force))
+    projects = [] if options.all_projects else [pfs_pb2.Project(name=invocation.project)]
+    if not deletion.is_wanted(invocation, lambda: losses(invocation, projects), sweeping=True):
+        return
+    every = pfs_pb2.DeleteReposRequest(projects=projects, force=options.force, all=options.all_projects)
+    answer = invocation.pfs.DeleteRepos(every)
     for deleted in answer.repos:
         invocation.report("deleted", "repo", repo_name(deleted))
+
+
+def losses(invocation: Invocation, projects: Sequence[pfs_pb2.Project]) -> list[deletion.Loss]:
+    """Return what is deleted with the repos of projects.
+
+    Args:
+        invocation: asks the server.
+        projects: empty for all.
+    """
+    request = pfs_pb2.ListRepoRequest(type="user", projects=projects)
+    return [loss(invocation, info.repo) for info in list(invocation.pfs.ListRepo(request))]
+
+
+def loss(invocation: Invocation, repo: pfs_pb2.Repo) -> deletion.Loss:
+    """Return what is deleted with a repo.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    info = invocation.pfs.InspectRepo(pfs_pb2.InspectRepoRequest(repo=repo))
+    request = pfs_pb2.ListCommitRequest(repo=repo, all=True, number=COUNTED + 1)
+    count = sum(1 for _ in invocation.pfs.ListCommit(request))
+    content = deletion.sentence(count, "commit") if count <= COUNTED else f"more than {COUNTED:,} commits"
+    if info.details.size_bytes:
+        content += f", {output.size(info.details.size_bytes)} on master"
+    return deletion.Loss("repo", repo_name(repo), content if count else "")
 
 
 def repo_name(repo: pfs_pb2.Repo) -> str:
@@ -145,9 +178,15 @@ COMMANDS = {
         (
             argument("name", metavar="REPO", nargs="?", help="repo, or project/repo"),
             argument("--all", action="store_true", help="all repos of the project"),
+            argument("-A", "--all-projects", action="store_true", help="with --all: of all projects"),
             argument("-f", "--force", action="store_true", help="delete it even if other repos depend on it"),
+            deletion.YES,
+            deletion.DRY_RUN,
             *CHANGING,
         ),
-        examples=(("trunkline delete repo old-texts", "delete a repo that no pipeline reads"),),
+        examples=(
+            ("trunkline delete repo --all --dry-run", "show what would be deleted"),
+            ("trunkline delete repo old-texts", "delete a repo that no pipeline reads"),
+        ),
     ),
 }

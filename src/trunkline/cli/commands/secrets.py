@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pps_pb2
 
@@ -84,6 +84,13 @@ def inspect(invocation: Invocation) -> None:
 def delete(invocation: Invocation) -> None:
     """Delete a secret that Trunkline created."""
     secret = pps_pb2.Secret(name=invocation.options.name)
+
+    def losses() -> list[deletion.Loss]:
+        invocation.pps.InspectSecret(pps_pb2.InspectSecretRequest(secret=secret))
+        return [deletion.Loss("secret", secret.name, "its values cannot be read back")]
+
+    if not deletion.is_wanted(invocation, losses):
+        return
     invocation.pps.DeleteSecret(pps_pb2.DeleteSecretRequest(secret=secret))
     invocation.report("deleted", "secret", secret.name)
 
@@ -111,7 +118,7 @@ COMMANDS = {
     ),
     "delete secret": Command(
         delete,
-        (NAME, *CHANGING),
+        (NAME, deletion.YES, deletion.DRY_RUN, *CHANGING),
         examples=(("trunkline delete secret database", "delete a secret"),),
     ),
 }

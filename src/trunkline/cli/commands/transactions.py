@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import config, output
+from trunkline.cli import config, deletion, output
 from trunkline.cli.commands.pipelines import pipeline_name
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import UsageError
@@ -117,14 +117,34 @@ def delete(invocation: Invocation) -> None:
     if invocation.options.all:
         if invocation.options.transaction:
             raise UsageError("name a transaction or use --all, not both")
+        if not deletion.is_wanted(invocation, lambda: _open(invocation), sweeping=True):
+            return
         invocation.transactions.DeleteAll(transaction_pb2.DeleteAllRequest())
         config.set_active_transaction(invocation.target.address, "")
+        invocation.note("deleted all transactions; their requests were not done")
         return
     transaction = _chosen(invocation)
+    if not deletion.is_wanted(invocation, lambda: _open(invocation, transaction.id)):
+        return
     invocation.transactions.DeleteTransaction(
         transaction_pb2.DeleteTransactionRequest(transaction=transaction)
     )
     _leave(invocation, transaction.id)
+    invocation.report("deleted", "transaction", transaction.id, "; its requests were not done")
+
+
+def _open(invocation: Invocation, id: str = "") -> list[deletion.Loss]:
+    """Return the open transactions with their numbers of requests; only one if its id is given."""
+    answer = invocation.transactions.ListTransaction(transaction_pb2.ListTransactionRequest())
+    return [
+        deletion.Loss(
+            "transaction",
+            info.transaction.id,
+            deletion.sentence(len(info.requests), "request") if info.requests else "",
+        )
+        for info in answer.transaction_info
+        if not id or info.transaction.id == id
+    ]
 
 
 def _chosen(invocation: Invocation) -> transaction_pb2.Transaction:
@@ -186,10 +206,16 @@ COMMANDS = {
     ),
     "delete transaction": Command(
         delete,
-        (TRANSACTION, argument("--all", action="store_true", help="delete all transactions")),
+        (
+            TRANSACTION,
+            argument("--all", action="store_true", help="delete all transactions"),
+            deletion.YES,
+            deletion.DRY_RUN,
+            *CHANGING,
+        ),
         examples=(
             ("trunkline delete transaction", "discard the active transaction"),
-            ("trunkline delete transaction --all", "discard all of them"),
+            ("trunkline delete transaction --all --yes", "discard all of them, without a question"),
         ),
     ),
 }
