@@ -183,8 +183,8 @@ def test_check_status_reports_workers_that_run_longer_than_expected(shared: Serv
     assert (status.pipeline, status.project.name, len(status.alerts)) == (long, "default", 1)
     of_project = client.pps.check_status(project=pfs.Project(name="default"))
     assert [status.pipeline for status in of_project] == [long]
-    assert command(shared, "check", "status").startswith("default/long: ")
-    assert command(shared, "check", "status", "-A").startswith("default/long: ")
+    assert command(shared, "check", "status", "-o", "name") == "default/long"
+    assert "long" in command(shared, "check", "status", "-A")
     assert refusal(lambda: list(client.pps.check_status(project=pfs.Project(name="nowhere")))).code() is (
         grpc.StatusCode.NOT_FOUND
     )

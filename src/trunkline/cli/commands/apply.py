@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import deletion, output
-from trunkline.cli.commands.pipelines import sent_json
+from trunkline.cli.commands.pipeline_specs import sent_json
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.specs import read_specs

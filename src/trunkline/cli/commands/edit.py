@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
-from trunkline.cli.commands.pipelines import in_project
+from trunkline.cli.commands.pipeline_specs import in_project
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, Command, argument
 from trunkline.cli.specs import read_specs

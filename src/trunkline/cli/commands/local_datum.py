@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
-from trunkline.cli.commands.pipelines import in_project
+from trunkline.cli.commands.pipeline_specs import in_project
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import Command, argument
 from trunkline.cli.specs import read_specs
