@@ -3,8 +3,8 @@
     python -m docs_site.build
 
 Zensical renders the pages. What it does not do is done here: each page also as Markdown, ``llms.txt``, redirects of
-old addresses, a page for unknown addresses that works at any depth, and the hashes of inline scripts for the content
-policy, under which the server shows the pages (``rpc.asgi.handbook``).
+old addresses, a page for unknown addresses that works at any depth, and the hashes of inline scripts and styles for the
+content policy, under which the server shows the pages (``rpc.asgi.handbook``).
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ from docs_site import sources
 
 #: Where the server has the site; only the page for unknown addresses depends on it.
 MOUNT = "/docs/"
+#: Pages that the search does not find: reasons, measurements and history.
+_NOT_SEARCHED = ("design/decisions/", "benchmarks/", "changes/", "contributing/")
 #: Endings of files that are stored compressed.
 TEXTS = {".css", ".html", ".js", ".json", ".md", ".svg", ".txt", ".xml", ".yaml"}
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>(?:\s[^>]*)?)>(?P<code>.*?)</script>", re.DOTALL)
+#: The search's style sheet: a text in the theme's script, just before the function that adds it to the page.
+_SEARCH_STYLE = re.compile(r"=(['\"])((?:(?!\1)[^\\]|\\.)*)\1;function \w+\(\w+,\{index\$")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -89,6 +93,7 @@ def build(root: Path, work: Path) -> Path:
     originals = {page: (root / places[page]).read_text() for page in texts}
     summaries = {page: sources.summary_of(text) for page, text in originals.items()}
     _write(site / "llms.txt", llms(settings, titles, summaries).encode())
+    _write(site / "search.json", search_index((site / "search.json").read_bytes()))
     for old, new in redirects((root / "docs" / "addresses.txt").read_text()).items():
         _write(site / old / "index.html", _redirect(old, new).encode())
     _finish(site)
@@ -179,6 +184,17 @@ def llms(settings: dict[str, Any], titles: dict[str, str], summaries: dict[str, 
     return "\n".join([*lines, ""])
 
 
+def search_index(content: bytes) -> bytes:
+    """Return the search index without pages that answer no question of users but have all their words.
+
+    Args:
+        content: of ``search.json``.
+    """
+    index = json.loads(content)
+    index["items"] = [item for item in index["items"] if not item["location"].startswith(_NOT_SEARCHED)]
+    return json.dumps(index, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def redirects(addresses: str) -> dict[str, str]:
     """Return where old addresses lead.
 
@@ -206,26 +222,33 @@ def pack(site: Path, place: Path) -> int:
         place: folder to write; what it held before is gone.
     """
     shutil.rmtree(place, ignore_errors=True)
-    hashes, size = set(), 0
+    scripts, styles, size = set[str](), set[str](), 0
     for path in sorted(path for path in site.rglob("*") if path.is_file()):
         content, name = path.read_bytes(), path.relative_to(site).as_posix()
         if path.suffix == ".html":
-            hashes |= inline_scripts(content.decode())
+            scripts |= inline_scripts(content.decode())
+        if path.suffix == ".js":
+            styles |= {hash_of(match[2]) for match in _SEARCH_STYLE.finditer(content.decode())}
         if path.suffix in TEXTS:
             content, name = gzip.compress(content, 9, mtime=0), f"{name}.gz"
         _write(place / name, content)
         size += len(content)
-    _write(place / "policy.json", json.dumps({"scripts": sorted(hashes)}).encode())
+    _write(place / "policy.json", json.dumps({"scripts": sorted(scripts), "styles": sorted(styles)}).encode())
     return size
 
 
 def inline_scripts(page: str) -> set[str]:
-    """Return the hashes of a page's inline scripts, as a content policy has them."""
+    """Return the hashes of a page's inline scripts."""
     return {
-        f"sha256-{base64.b64encode(hashlib.sha256(match['code'].encode()).digest()).decode()}"
+        hash_of(match["code"])
         for match in _INLINE_SCRIPT.finditer(page)
         if "src=" not in match["attributes"] and "json" not in match["attributes"]
     }
+
+
+def hash_of(code: str) -> str:
+    """Return the hash of an inline script or style, as a content policy has it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -25,7 +25,7 @@ def folder(tmp_path):
         "llms.txt.gz": gzip.compress(b"# Trunkline"),
         "assets/app.js.gz": gzip.compress(b"start();"),
         "assets/icon.png": b"\x89PNG",
-        "policy.json": json.dumps({"scripts": ["sha256-abc="]}).encode(),
+        "policy.json": json.dumps({"scripts": ["sha256-abc="], "styles": []}).encode(),
     }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

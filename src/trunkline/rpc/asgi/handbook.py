@@ -132,12 +132,14 @@ class HandbookApplication:
         return {}
 
     def _policy(self, host: str) -> str:
-        """Return the content policy: scripts and styles come from the handbook's files, or are known by hash."""
+        """Return the content policy: scripts and styles come from the handbook's files, or are listed by hash."""
         own, assets = own_sources(host, _ASSETS)
         file = self._folder / "policy.json"
-        hashes = json.loads(file.read_bytes())["scripts"] if file.is_file() else []
-        inline = "".join(f" '{value}'" for value in hashes)
+        hashes = json.loads(file.read_bytes()) if file.is_file() else {"scripts": [], "styles": []}
+        scripts, styles = (
+            " ".join([assets, *(f"'{value}'" for value in hashes[kind])]) for kind in ("scripts", "styles")
+        )
         return (
-            f"default-src 'none'; script-src {assets}{inline}; style-src {assets}; img-src {own} data:;"
+            f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src {own} data:;"
             f" connect-src 'self'; worker-src {assets}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
