@@ -135,7 +135,7 @@ def _render(work: Path) -> None:
 
 
 def _finish(site: Path) -> None:
-    """Change what Zensical writes: links to the Markdown of each page, and the page for unknown addresses."""
+    """Change what Zensical writes: links to Markdown, empty titles of tables, the page for unknown addresses."""
     (site / "sitemap.xml").unlink(
         missing_ok=True
     )  # needs an address of the site, which each server has its own
@@ -152,6 +152,7 @@ def _finish(site: Path) -> None:
                 f'<link rel="alternate" type="text/markdown" href="{html.escape(link)}">\n  </head>',
                 1,
             )
+        text = re.sub(r"<th(?: [^>]*)?></th>", "<td></td>", text)  # an empty cell is the title of nothing
         if path == site / "404.html":
             text = _unknown_page(text)
         path.write_text(text)
