@@ -71,7 +71,7 @@ def rpcs() -> str:
     lines = []
     for name, service in methods.SERVICES.items():
         servicer = built.get(name)
-        lines += [f"### {name}", ""]
+        lines += [f"## {name}", ""]
         if servicer is None:
             lines += ["Not built: every call is answered with UNIMPLEMENTED.", ""]
         rows = [_rpc(service, method, servicer) for method in service.methods_by_name]

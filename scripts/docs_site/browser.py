@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from playwright.sync_api import Error, sync_playwright
 
@@ -33,11 +33,16 @@ KINDS = (
     "glossary/", "nowhere/",
 )  # fmt: skip
 #: Theme, width and height in pixels: a window in both themes, and a telephone, or a window at three times its size.
-_VIEWS = (("light", 1280, 900), ("dark", 1280, 900), ("light", 390, 800))
+_VIEWS: tuple[tuple[Literal["light", "dark"], int, int], ...] = (
+    ("light", 1280, 900),
+    ("dark", 1280, 900),
+    ("light", 390, 800),
+)
 #: A result of the search counts when it is among the first.
 _FIRST = 3
 #: Seconds until a search must have its results.
 _PATIENCE = 10.0
+_AXE_FILE = "console/node_modules/axe-core/axe.min.js"
 _AXE = (
     "async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(found =>"
     " `${found.id}: ${found.nodes.map(node => node.target.join(' ')).slice(0, 3).join(', ')}`)"
@@ -51,7 +56,7 @@ _RESULTS = """() => [...document.querySelectorAll('*')].filter(host => host.shad
 def served(root: Path) -> Iterator[str]:
     """Run a server and yield the address of its handbook."""
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(sys.executable).parent / "trunkline"
+        program = str(Path(sys.executable).parent / "trunkline")
         command = [program, "serve", "--listen", "127.0.0.1:0", "--data", folder, "--log-level", "error"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server:
             try:
@@ -69,11 +74,10 @@ def findings(root: Path, browser: Browser, address: str) -> list[str]:
         browser: a started one.
         address: of the handbook.
     """
-    axe = (root / "console/node_modules/axe-core/axe.min.js").read_text()
+    axe = (root / _AXE_FILE).read_text()
     wrong = []
     for theme, width, height in _VIEWS:
-        size = {"width": width, "height": height}
-        context = browser.new_context(color_scheme=theme, viewport=size, locale="en-US")  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": height})
         page = context.new_page()
         reports = _reports(page)
         for name in kinds(root):
@@ -154,6 +158,12 @@ def _missed(page: Page, query: str, target: str) -> list[str]:
 def main(root: Path) -> int:
     """Print what is wrong with the handbook in a browser."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        print("docs: there is no Chromium in PATH, so the pages were not opened")
+        return 0
+    if not (root / _AXE_FILE).is_file():
+        print("docs: axe-core is not installed; run scripts/console build", file=sys.stderr)
+        return 1
     begun = time.monotonic()
     try:
         with served(root) as address, sync_playwright() as playwright:

@@ -30,8 +30,8 @@ from docs_site import sources
 
 #: Where the server has the site; only the page for unknown addresses depends on it.
 MOUNT = "/docs/"
-#: Pages that the search does not find: reasons, measurements and history.
-_NOT_SEARCHED = ("design/decisions/", "benchmarks/", "changes/", "contributing/")
+#: Pages that the search finds by their titles: how it is built, reasons, measurements, history.
+_BY_TITLE = ("design/", "benchmarks/", "changes/", "contributing/")
 #: Endings of files that are stored compressed.
 TEXTS = {".css", ".html", ".js", ".json", ".md", ".svg", ".txt", ".xml", ".yaml"}
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>(?:\s[^>]*)?)>(?P<code>.*?)</script>", re.DOTALL)
@@ -95,7 +95,7 @@ def build(root: Path, work: Path) -> Path:
     _write(site / "llms.txt", llms(settings, titles, summaries).encode())
     _write(site / "search.json", search_index((site / "search.json").read_bytes()))
     for old, new in redirects((root / "docs" / "addresses.txt").read_text()).items():
-        _write(site / old / "index.html", _redirect(old, new).encode())
+        _write(site / old / "index.html", redirect(old, new).encode())
     _finish(site)
     return site
 
@@ -186,14 +186,19 @@ def llms(settings: dict[str, Any], titles: dict[str, str], summaries: dict[str, 
 
 
 def search_index(content: bytes) -> bytes:
-    """Return the search index without pages that answer no question of users but have all their words.
+    """Return the search index with only the titles of pages that have the words of all questions and answer few.
 
     Args:
         content: of ``search.json``.
     """
     index = json.loads(content)
-    index["items"] = [item for item in index["items"] if not item["location"].startswith(_NOT_SEARCHED)]
-    return json.dumps(index, ensure_ascii=False, separators=(",", ":")).encode()
+    items = []
+    for item in index["items"]:
+        if not item["location"].startswith(_BY_TITLE):
+            items.append(item)
+        elif item["level"] == 1:
+            items.append({**item, "text": ""})
+    return json.dumps({**index, "items": items}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def redirects(addresses: str) -> dict[str, str]:
@@ -206,7 +211,8 @@ def redirects(addresses: str) -> dict[str, str]:
     return {old: new for old, arrow, new in (line.partition(" -> ") for line in lines) if arrow}
 
 
-def _redirect(old: str, new: str) -> str:
+def redirect(old: str, new: str) -> str:
+    """Return the page at an old address, which leads to the new one."""
     target = html.escape(f"{'../' * old.strip('/').count('/')}../{new}")
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>This page has moved</title>'

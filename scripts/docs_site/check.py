@@ -130,7 +130,7 @@ def _addresses(addresses: str, pages: Mapping[str, Page]) -> Iterable[str]:
     ]
     for address in [*published, *redirects(addresses).values(), *linked]:
         if f"{address.partition('#')[0]}index.html" not in pages:
-            yield f"/{handbook_pages.MOUNT}/{address} has no page; write OLD -> NEW into docs/addresses.txt when it moved"
+            yield f"/{handbook_pages.MOUNT}/{address} has no page; if it has moved, docs/addresses.txt needs OLD -> NEW"
 
 
 def _markdown(name: str, files: Iterable[str]) -> bool:
