@@ -11,7 +11,8 @@ import pytest
 import yaml
 from chart import CHART, ROOT, rendered
 
-PAGE = (ROOT / "docs/operate/kubernetes.md").read_text()
+PATH = "docs/operate/kubernetes.md"
+PAGE = (ROOT / PATH).read_text()
 VALUES = [
     yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ]
