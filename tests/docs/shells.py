@@ -150,7 +150,9 @@ class Shell:
                 raise ShellError(f"not done after {limit:g} s: {self.running}")
 
     def interrupt(self) -> None:
-        """Press Ctrl-C."""
+        """Press Ctrl-C; the output is then what comes after it."""
+        self.output()
+        self._screen = b""
         os.killpg(self._shell.pid, signal.SIGINT)
 
     def close(self) -> None:
