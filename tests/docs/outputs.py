@@ -22,6 +22,7 @@ PATTERNS = {
     "address": r"(?:127\.0\.0\.1|localhost|\[::1\]):\d+",
     "price": rf"\$ ?{_NUMBER}",
     "size": rf"(?<![\w.]){_NUMBER} ?(?:[kKMGT]i?B|B|bytes?)(?![\w])(?:/s)?",
+    "parts": r"\d+ (?:chunks?|packs?)",
     "age": rf"(?<![\w.])(?:less than a second|just now|now|an? (?:second|minute|hour|day)"
     rf"|{_NUMBER} ?{_UNIT}(?!\w)(?: ?{_NUMBER} ?{_UNIT}(?!\w))*)(?: ago)?(?!\w)",
 }
