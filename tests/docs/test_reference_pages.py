@@ -17,7 +17,7 @@ from docs_reference import chart, generated, markdown, protocols, tables  # noqa
 from trunkline.cli import parsing  # noqa: E402
 from trunkline.cli.command_table import ALIASES, TABLE  # noqa: E402
 from trunkline.cli.topics import TOPICS  # noqa: E402
-from trunkline.errors import TrunklineError  # noqa: E402
+from trunkline.errors import NotFound, TrunklineError  # noqa: E402
 from trunkline.model import limits, port_limits, spec_help, states  # noqa: E402
 from trunkline.rpc import methods  # noqa: E402
 from trunkline.rpc.gen.comments import COMMENTS  # noqa: E402
@@ -28,6 +28,18 @@ PAGES = [
     if "decisions" not in path.parts and "changes" not in path.name
 ]
 COMMANDS = {name: parsing.load(name) for name in TABLE}
+#: Options that stand in examples of commands.
+OPTIONS = {
+    name
+    for arguments in (parsing.COMMON, *(command.arguments for command in COMMANDS.values()))
+    for argument in arguments
+    for name in argument.names
+} | {"--help", "--all", "--version"}
+METRICS = {name for name, *_ in tables.metric_rows()}
+#: Values of the chart.
+VALUES = {path for path, *_ in chart.rows_of_chart()}
+#: Fields of a spec that have fields.
+OBJECTS = [field.path for field in spec_help.every_field() if field.fields and "." not in field.path]
 
 
 def test_every_command_and_option_says_what_it_does():
@@ -129,22 +141,31 @@ def in_code(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_names_only_commands_metrics_and_topics_that_exist(page: Path):
-    unknown = [
-        piece
-        for piece in in_code(page)
-        if (words := re.match(r"trunkline ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", piece))
-        and not is_command(words[1].split())
-    ]
-    measured = {name for name, *_ in tables.metric_rows()} if "trunkline_" in page.read_text() else set()
-    unknown += [
-        piece
-        for piece in in_code(page)
-        if re.fullmatch(r"trunkline_[a-z_]+", piece)
-        and not {piece, f"{piece}_total", piece.removesuffix("_count")} & measured
-    ]
+def test_a_page_names_only_commands_options_fields_and_metrics_that_exist(page: Path):
+    unknown = []
+    for piece in in_code(page):
+        if words := re.match(r"trunkline ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", piece):
+            options = re.findall(r"(?<= )--[a-z][a-z-]+", piece)
+            exists = is_command(words[1].split()) and OPTIONS.issuperset(options)
+        elif re.fullmatch(rf"(?:{'|'.join(OBJECTS)})(?:\.[a-z0-9_]+)+", piece):
+            exists = is_field(piece) or piece in VALUES
+        elif re.fullmatch(r"trunkline_[a-z_]+", piece):
+            exists = bool({piece, f"{piece}_total", piece.removesuffix("_count")} & METRICS)
+        else:
+            exists = True
+        if not exists:
+            unknown.append(piece)
 
     assert unknown == []
+
+
+def is_field(path: str) -> bool:
+    """Tell whether a path is that of a field of a spec."""
+    try:
+        spec_help.look_up(path)
+    except NotFound:
+        return False
+    return True
 
 
 def is_command(words: list[str]) -> bool:

@@ -294,6 +294,7 @@ PIPELINE: Mapping[type, Mapping[str, Entry]] = {
         "file_format": Entry(
             "How the files hold rows.",
             {**_TABLE, "file_format": _CSV},
+            default="required",
         ),
         "secret": Entry(
             "Secret with the password of the database.",
@@ -304,6 +305,7 @@ PIPELINE: Mapping[type, Mapping[str, Entry]] = {
         "type": Entry(
             "Format of the files. PARQUET is refused when the pipeline is created.",
             {"type": "CSV"},
+            default="required",
             mistake={"type": "XML"},
         ),
         "columns": Entry(
