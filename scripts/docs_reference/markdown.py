@@ -31,10 +31,16 @@ def code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def block(value: object) -> str:
-    """Return a value as a block of JSON that is never run: on one line when it fits 80 columns."""
+def block(value: object, reading: str = "") -> str:
+    """Return a value as a block of JSON: on one line when it fits 80 columns.
+
+    Args:
+        value: to write.
+        reading: how the test of the page reads it, such as ``spec`` or ``data``; empty for a block that it leaves out.
+    """
     line = json.dumps(value, ensure_ascii=False)
-    return fence(line if len(line) <= _WIDTH else json.dumps(value, indent=2, ensure_ascii=False))
+    text = line if len(line) <= _WIDTH else json.dumps(value, indent=2, ensure_ascii=False)
+    return f"<!-- as: {reading} -->\n```json\n{text}\n```" if reading else fence(text)
 
 
 def fence(text: str) -> str:

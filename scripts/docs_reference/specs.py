@@ -8,7 +8,8 @@ from docs_reference.markdown import anchor, block, code, table
 from trunkline.drivers.fleets.containers.container_fields import UNSUPPORTED as IN_CONTAINERS
 from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED as IN_PODS
 from trunkline.drivers.fleets.process_fields import UNSUPPORTED as IN_PROCESSES
-from trunkline.model import spec_help, spec_schema
+from trunkline.errors import InvalidArgument
+from trunkline.model import spec_help, spec_rules, spec_schema
 from trunkline.model.field_support import Treatment
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _treatment(field: Field) -> str:
 
 def least() -> str:
     """Return the least that a spec must have."""
-    return block(spec_help.BASE)
+    return block(spec_help.BASE, "spec")
 
 
 def overview() -> str:
@@ -88,11 +89,25 @@ def _section(field: Field, same: str) -> list[str]:
         ("Fields", _fields(field, same)),
     ]
     lines = [f"### `{field.path}`", "", f"{field.summary} {field.details}".strip(), ""]
-    lines += [*(f"- {title}: {text}" for title, text in rows if text), "", block(field.example), ""]
+    lines += [
+        *(f"- {title}: {text}" for title, text in rows if text),
+        "",
+        block(field.example, _reading(field)),
+        "",
+    ]
     if message := spec_help.mistake_message(field):
         assert field.mistake is not None
         lines += ["A mistake and its error:", "", block(field.mistake), "", f"> {_escaped(message)}", ""]
     return lines
+
+
+def _reading(field: Field) -> str:
+    """Return how the test of the page reads an example: as fields of a spec when nothing else must be there."""
+    try:
+        spec_rules.load({**spec_help.BASE, **field.example})
+    except InvalidArgument:
+        return "data"
+    return "fields"
 
 
 def _fields(field: Field, same: str) -> str:
