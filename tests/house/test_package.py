@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: What belongs to one machine or one network, not to everybody: home folders, hosts of package indexes.
 #: In pieces, so that this file passes its own test.
 FORBIDDEN = re.compile(
-    r"(?<![\w.])/(?:wor" + r"k|ro" + r"ot|ho" + r"me)/\w|py" + r"pi\.(?:org|[a-z]+\.)|index" + r"-url"
+    r"(?<![\w.~])/(?:wor" + r"k|ro" + r"ot|ho" + r"me)/\w|py" + r"pi\.(?:org|[a-z]+\.)|index" + r"-url"
 )
 
 
