@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from trunkline import handbook_pages
 from trunkline.errors import InvalidArgument, TrunklineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OK = 0
 FAILURE = 1
@@ -27,6 +33,8 @@ _BY_CODE = {
     "DEADLINE_EXCEEDED": TIMEOUT,
     "SERVICE_LOST": SERVICE_LOST,
 }
+#: Failures whose cause is in the server or its surroundings, not in the command.
+_SERVER_CODES = frozenset(("DATA_LOSS", "INTERNAL"))
 
 
 class UsageError(TrunklineError):
@@ -39,6 +47,30 @@ class JobFailed(TrunklineError):
     """A job or commit that was waited for has failed."""
 
     code = "JOB_FAILED"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """Describe the failure.
+
+        Args:
+            message: what failed, and why.
+            hint: the command that shows more; empty for none.
+        """
+        super().__init__(message)
+        self.hint = hint
+
+
+def page(error: TrunklineError, words: Sequence[str]) -> str:
+    """Return the page of the handbook that helps with an error; empty when the message says everything.
+
+    Args:
+        error: that the command ended with.
+        words: the command line.
+    """
+    if isinstance(error, JobFailed):
+        return handbook_pages.DEBUG_DATUM if error.hint else ""
+    if isinstance(error, InvalidArgument) and error.answered and "pipeline" in words:
+        return handbook_pages.SPEC
+    return handbook_pages.TROUBLESHOOTING if error.code in _SERVER_CODES else ""
 
 
 def exit_code(error: TrunklineError) -> int:

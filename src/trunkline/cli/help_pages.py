@@ -54,7 +54,16 @@ def page(name: str, command: Command) -> str:
 
 
 def handbook(page: str = handbook_pages.INDEX) -> str:
-    """Return the line that names a page of the handbook, as the server in use serves it.
+    """Return the line that names a page of the handbook.
+
+    Args:
+        page: of ``handbook_pages``.
+    """
+    return f"Handbook: {handbook_address(page)}"
+
+
+def handbook_address(page: str) -> str:
+    """Return the address of a page of the handbook, as the server in use serves it.
 
     Args:
         page: of ``handbook_pages``.
@@ -65,7 +74,7 @@ def handbook(page: str = handbook_pages.INDEX) -> str:
     except TrunklineError:  # help does not depend on a valid configuration
         target, address = config.Target(config.DEFAULT_ADDRESS, "", "default"), parse(config.DEFAULT_ADDRESS)
     tls = bool(target.ca_files or target.ca) if address.tls is None else address.tls
-    return f"Handbook: {handbook_pages.address_of(str(address), page, tls=tls)}"
+    return handbook_pages.address_of(str(address), page, tls=tls)
 
 
 def topic(words: list[str]) -> str | None:

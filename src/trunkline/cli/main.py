@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except TrunklineError as error:
-        return _fail(words, error.code, exit_codes.exit_code(error), error.message)
+        hint, page = getattr(error, "hint", ""), exit_codes.page(error, words)
+        return _fail(words, error.code, exit_codes.exit_code(error), error.message, hint, page)
     except BrokenPipeError:
         # The reader has closed the pipe, as "head" does. Python must not report it at exit either.
         _discard_output()
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _fail(words: Sequence[str], code: str, exit_code: int, message: str) -> int:
+def _fail(
+    words: Sequence[str], code: str, exit_code: int, message: str, hint: str = "", page: str = ""
+) -> int:
     """Print an error, as JSON where the command line asks for JSON, and return the exit code.
 
     Args:
@@ -47,7 +50,14 @@ def _fail(words: Sequence[str], code: str, exit_code: int, message: str) -> int:
         code: of the error, for programs.
         exit_code: of the process.
         message: for people.
+        hint: a command that helps; empty for none.
+        page: of the handbook; empty for none.
     """
+    see = ""
+    if page:
+        from trunkline.cli import help_pages
+
+        see = help_pages.handbook_address(page)
     line = f" {' '.join(words)} "
     options = (
         "-o json",
@@ -62,10 +72,14 @@ def _fail(words: Sequence[str], code: str, exit_code: int, message: str) -> int:
     if any(f" {option} " in line for option in options):
         import json
 
-        fields = {"code": code, "exit_code": exit_code, "message": message}
+        fields: dict[str, object] = {"code": code, "exit_code": exit_code, "message": message}
+        fields |= {name: value for name, value in (("hint", hint), ("see", see)) if value}
         print(json.dumps(fields, ensure_ascii=False), file=sys.stderr)
     else:
         print(f"trunkline: {message}", file=sys.stderr)
+        for name, value in (("hint", hint), ("see", see)):
+            if value:
+                print(f"{name}: {value}", file=sys.stderr)
     return exit_code
 
 

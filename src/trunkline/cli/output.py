@@ -132,7 +132,7 @@ def show_one(
         lines = [(label, value) for label, value in fields(message) if value]
         width = max((len(label) for label, _ in lines), default=0)
         for label, value in lines:
-            print(f"{label + ':':{width + 1}} {_coloured(value, value)}")
+            print(f"{label + ':' if label else '':{width + 1}} {_coloured(value, value)}")
     elif form == "csv":
         lines = [(label, value) for label, value in fields(message) if value]
         _csv([label for label, _ in lines], [[value for _, value in lines]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import failed_datums, output
 from trunkline.cli.commands.jobs import JOB, job_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, limit_option
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 COLUMNS = ("ID", "STATE", ">TIME", "~>DL", "~>UL", "FILES")
+
+_UNSUCCESSFUL = (pps_pb2.DatumState.FAILED, pps_pb2.DatumState.RECOVERED)
 
 
 def list_(invocation: Invocation) -> None:
@@ -86,6 +88,7 @@ def inspect(invocation: Invocation) -> None:
     job = invocation.job(options.job)
     datum = pps_pb2.Datum(job=job, id=invocation.datum_id(job, options.datum))
     info = invocation.pps.InspectDatum(pps_pb2.InspectDatumRequest(datum=datum))
+    failure = _failure(invocation, info) if info.state in _UNSUCCESSFUL else None
 
     def fields(info: pps_pb2.DatumInfo) -> Sequence[tuple[str, str]]:
         stats = info.stats
@@ -93,13 +96,30 @@ def inspect(invocation: Invocation) -> None:
             ("Datum", info.datum.id),
             ("Job", job_name(info.datum.job)),
             ("State", _state(info)),
+            ("Reason", failure.reason if failure else ""),
             ("Files", _files(info)),
             ("Download", f"{output.size(stats.download_bytes)} in {output.duration(stats.download_time)}"),
             ("Process time", output.duration(stats.process_time)),
             ("Upload", f"{output.size(stats.upload_bytes)} in {output.duration(stats.upload_time)}"),
+            *(failure.fields() if failure else ()),
         ]
 
     output.show_one(invocation, info, fields, info.datum.id)
+
+
+def _failure(invocation: Invocation, info: pps_pb2.DatumInfo) -> failed_datums.Failure:
+    """Return why a datum failed, and what its command printed last."""
+    from trunkline.rpc.gen import explain_pb2
+
+    job = info.datum.job
+    request = explain_pb2.ExplainDatumRequest(
+        project=job.pipeline.project.name,
+        pipeline=job.pipeline.name,
+        job_id=job.id,
+        datum_id=info.datum.id,
+    )
+    reason = invocation.explain.ExplainDatum(request).reason
+    return failed_datums.of(invocation, job, info.datum.id, _files(info), reason)
 
 
 def restart(invocation: Invocation) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 from time import time
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, output
+from trunkline.cli import deletion, failed_datums, output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed
 from trunkline.cli.parsing import (
@@ -49,11 +49,12 @@ def inspect(invocation: Invocation) -> None:
             return [
                 *_fields(invocation, info),
                 *(() if has_ended else _progress_fields(invocation, info.job)),
+                *_failure_fields(invocation, info),
             ]
 
         output.show_one(invocation, infos[0], fields, job_name(infos[0].job))
     if options.wait:
-        _raise_unsuccessful(infos)
+        _raise_unsuccessful(invocation, infos)
 
 
 def wait(invocation: Invocation) -> None:
@@ -67,7 +68,7 @@ def wait(invocation: Invocation) -> None:
         set_id = invocation.set_id(options.job)
         infos = _job_set(invocation, set_id, wait=True) if set_id else [_job(invocation, wait=True)]
     show_jobs(invocation, infos)
-    _raise_unsuccessful(infos)
+    _raise_unsuccessful(invocation, infos)
 
 
 def _job(invocation: Invocation, *, wait: bool) -> pps_pb2.JobInfo:
@@ -82,13 +83,23 @@ def _job_set(invocation: Invocation, id: str, *, wait: bool) -> list[pps_pb2.Job
     return list(invocation.pps.InspectJobSet(request, invocation.timeout))
 
 
-def _raise_unsuccessful(infos: Iterable[pps_pb2.JobInfo]) -> None:
+def _raise_unsuccessful(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
     for info in infos:
         state = job_state(info.state)
         if state in _UNSUCCESSFUL:
             name = job_name(info.job)
-            reason = info.reason or f'see "trunkline logs --job {name}"'
-            raise JobFailed(f"job {name} ended in {state}: {reason}")
+            if info.data_failed and (failure := failed_datums.first(invocation, info.job)):
+                raise JobFailed(f"job {name} ended in {state}: {failure.sentence}", failure.log)
+            hint = f"trunkline logs -j {name}"
+            raise JobFailed(
+                f"job {name} ended in {state}" + (f": {info.reason}" if info.reason else ""), hint
+            )
+
+
+def _failure_fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
+    """Return what explains the failure of a job: its first failed datum."""
+    failure = failed_datums.first(invocation, info.job) if info.data_failed else None
+    return [("Failed datum", f"{failure.files}: {failure.reason}"), *failure.fields()] if failure else []
 
 
 def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
@@ -96,7 +107,7 @@ def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str
     return [
         ("Job", job_name(info.job)),
         ("State", job_state(info.state)),
-        ("Reason", info.reason),
+        ("Reason", failed_datums.with_short_ids(info.reason)),
         ("Pipeline version", str(info.pipeline_version)),
         ("Created", output.when(info.created, whole=whole)),
         ("Started", output.when(info.started, whole=whole)),
@@ -168,6 +179,7 @@ def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
     whole = invocation.options.full_timestamps
 
     def row(info: pps_pb2.JobInfo) -> Sequence[str]:
+        reason = failed_datums.with_short_ids(info.reason)
         return (
             info.job.pipeline.project.name,
             info.job.pipeline.name,
@@ -177,7 +189,7 @@ def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
             progress(info),
             output.size(info.stats.download_bytes),
             output.size(info.stats.upload_bytes),
-            job_state(info.state) + (f": {output.one_line(info.reason, 200)}" if info.reason else ""),
+            job_state(info.state) + (f": {output.one_line(reason, 200)}" if reason else ""),
         )
 
     output.show_many(invocation, infos, COLUMNS, row, lambda info: job_name(info.job))
