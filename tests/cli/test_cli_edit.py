@@ -46,7 +46,7 @@ def test_a_refused_text_is_not_lost(run, server, edges):
     outcome = run("edit", "pipeline", "edges", "--editor", "sed -i s/true/false/")
 
     assert outcome.code == 1
-    path = Path(outcome.err.rpartition(" ")[2].strip())
+    path = Path(outcome.err.splitlines()[0].rpartition(" ")[2].strip())
     assert "false" in path.read_text(encoding="utf-8")
     path.unlink()
 
@@ -57,7 +57,7 @@ def test_an_editor_that_fails_changes_nothing(run, server, edges, editor):
 
     assert (outcome.code, editor in outcome.err) == (2, True)
     assert "CreatePipelineV2" not in server.asked
-    Path(outcome.err.rpartition(" ")[2].strip()).unlink()
+    Path(outcome.err.splitlines()[0].rpartition(" ")[2].strip()).unlink()
 
 
 def test_commits_that_changed_a_file_are_printed_newest_first(run, server):
