@@ -103,13 +103,14 @@ def commands(block: Block) -> list[Command]:
 class Run:
     """One run of a page."""
 
-    def __init__(self, page: Page, folder: Path, *, update: bool = False) -> None:
+    def __init__(self, page: Page, folder: Path, *, update: bool = False, programs: str = "") -> None:
         """Prepare the reader's home.
 
         Args:
             page: to run.
             folder: an empty folder for everything.
             update: whether outputs that differ are noted instead of failing.
+            programs: a folder whose programs come before those of this environment.
         """
         self.page = page
         self._folder = folder
@@ -128,16 +129,16 @@ class Run:
             for name in _CLONE:
                 if (ROOT / name).exists():
                     subprocess.run(["cp", "-r", str(ROOT / name), str(self.work)], check=True)
-        self.environment = self._variables()
+        self.environment = self._variables(programs)
 
-    def _variables(self) -> dict[str, str]:
+    def _variables(self, programs: str) -> dict[str, str]:
         tools = self._folder / "bin"
         tools.mkdir()
         for name in ("python", "python3"):
             _write_program(tools / name, f'exec "{sys.executable}" "$@"')
         _write_program(tools / "trunkline", f'exec "{sys.executable}" -m trunkline.cli "$@"')
         return {name: value for name, value in os.environ.items() if _INHERITED.match(name)} | {
-            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PATH": os.pathsep.join(filter(None, [programs, str(tools), os.environ["PATH"]])),
             "HOME": str(self.home),
             "USER": "you",
             "LANG": "C.UTF-8",
@@ -150,8 +151,11 @@ class Run:
             "TMPDIR": str(_new_folder(self._folder / "tmp")),
         }
 
-    def run(self) -> None:
+    def run(self, at_end: Callable[[str], None] | None = None) -> None:
         """Run all blocks.
+
+        Args:
+            at_end: called with the address of the server while it still runs.
 
         Raises:
             BlockFailed: a block does not do what the page says.
@@ -169,6 +173,8 @@ class Run:
                     begin = time.monotonic()
                     self._run(block, following)
                     self.seconds[block.line] = time.monotonic() - begin
+            if at_end:
+                at_end(f"127.0.0.1:{self._port}")
 
     @contextmanager
     def _server(self) -> Iterator[None]:
