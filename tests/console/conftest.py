@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Milliseconds that a test waits for something on a page.
 PATIENCE = 30_000
 
+sync_api.expect.set_options(timeout=PATIENCE)
+
 _REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));

@@ -79,6 +79,8 @@ class Proxy:
                 continue
             with self._lock:
                 self._sockets |= {client, server}
+            if self._refuses:  # since the connection was accepted
+                self._close_all()
             self._start(self._forward, client, server, True)
             self._start(self._forward, server, client, False)
 

@@ -52,7 +52,7 @@ class Server:
         self.data = data
         self._options = tuple(options)
         self._python = tuple(python)
-        self._environment = environment or {}
+        self.environment = environment or {}
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.process: subprocess.Popen[str] | None = None
         self.address = ""
@@ -70,7 +70,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=os.environ | self._environment,
+                env=os.environ | self.environment,
             )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         try:

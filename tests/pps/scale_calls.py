@@ -305,6 +305,9 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/ListFileVersion": lambda: console_pb2.ListFileVersionRequest(
         tree=_TREE, path="/", number=5
     ),
+    "trunkline.console.v1.Console/FindDeletion": lambda: console_pb2.FindDeletionRequest(
+        pipeline=BUSY, job_id="0" * 32
+    ),
     "trunkline.console.v1.Console/ReadLog": lambda: console_pb2.ReadLogRequest(
         log=console_pb2.LogName(pipeline=BUSY, job_id=set_id(15))
     ),

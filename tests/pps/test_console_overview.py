@@ -14,6 +14,7 @@ from trunkline import errors
 from trunkline.meta import job_lines
 from trunkline.model.states import WorkerState
 from trunkline.rpc.gen import console_pb2 as pb
+from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -265,3 +266,34 @@ def test_search_finds_names_by_a_part_and_ids_by_their_first_digits(shop: PpsWor
     assert ("worker", "waits", worker) in hits(worker[:8])
     assert hits("100%") == []
     assert hits(" ") == []
+
+
+def test_a_name_that_leads_nowhere_says_what_was_deleted_when_and_what_is_like_it(shop: PpsWorld) -> None:
+    def deletion(**names: str) -> pb.Deletion:
+        return ask(shop, "FindDeletion", pb.FindDeletionRequest(**names))
+
+    shop.repo("sketches")
+    shop.put("sketches", {"/a": b"1"})
+    commit = shop.head("sketches")
+    repo = pfs_pb2.Repo(name="sketches", type="user", project=pfs_pb2.Project(name="default"))
+    [job] = shop.jobs("edges")
+    assert deletion(project="default", repo="sketches", ref=commit).kind == ""
+    assert deletion(pipeline="edges", job_id=job.set_id).kind == ""
+
+    shop.drop(commit)
+    without_commit = deletion(repo="sketches", ref=commit)
+    scale_calls.call(shop, "pfs_v2.API/DeleteRepo", pfs_pb2.DeleteRepoRequest(repo=repo))
+    without_repo = deletion(repo="sketches", ref=commit)
+    shop.repo("sketches")
+    of_another_repo = deletion(repo="sketches", ref="0" * 32)
+
+    assert (without_commit.kind, without_repo.kind) == ("commit", "repo")
+    assert 0 < without_commit.at.ToSeconds() <= without_repo.at.ToSeconds()
+    assert getattr(of_another_repo, "with") == "repo"
+    assert of_another_repo.at == without_repo.at
+    assert deletion(commit_set=commit).at == without_commit.at
+    assert list(deletion(pipeline="edge").similar) == ["edges"]
+    assert deletion(repo="imagse").similar[0] == "images"
+    assert list(deletion(repo="images", ref="mastre").similar) == ["master"]
+    assert not deletion(pipeline="edges", job_id="0" * 32).HasField("at")
+    assert (deletion(project="defualt").kind, list(deletion(project="defualt").similar)) == ("project", ["default"])

@@ -1409,6 +1409,28 @@ export namespace console {
     name: string;
     id: string;
   }
+  /** Those that a page or program was looking for; the others are empty. */
+  export interface FindDeletionRequest {
+    project: string;
+    repo: string;
+    /** Name of a branch, or id of a commit. */
+    ref: string;
+    pipeline: string;
+    jobId: string;
+    /** A global id. */
+    commitSet: string;
+  }
+  export interface Deletion {
+    /** The first that does not exist: project, repo, pipeline, branch, commit, job or run; empty: all exist. */
+    kind: string;
+    name: string;
+    /** When it was deleted, as far as the event log goes back; not set when that is not known. There is no event for the deletion of projects and branches. */
+    at: Timestamp | null;
+    /** What it belonged to, when that was deleted with it: repo or pipeline; empty otherwise. There may be another one of that name now. */
+    with: string;
+    /** Existing names like it, the most alike first. */
+    similar: string[];
+  }
   export interface InspectServerRequest {
   }
   export interface ServerInfo {
@@ -2384,6 +2406,7 @@ export interface Methods {
   "trunkline.console.v1.Console/ListRun": { request: console.ListRunRequest; answer: console.RunPage; stream: false };
   "trunkline.console.v1.Console/InspectScaling": { request: console.InspectScalingRequest; answer: console.Scaling; stream: false };
   "trunkline.console.v1.Console/Search": { request: console.SearchRequest; answer: console.SearchResponse; stream: false };
+  "trunkline.console.v1.Console/FindDeletion": { request: console.FindDeletionRequest; answer: console.Deletion; stream: false };
   "trunkline.console.v1.Console/InspectServer": { request: console.InspectServerRequest; answer: console.ServerInfo; stream: false };
   "trunkline.console.v1.Console/InspectDatums": { request: console.InspectDatumsRequest; answer: console.DatumSummary; stream: false };
   "trunkline.console.v1.Console/ListDatumRow": { request: console.ListDatumRowRequest; answer: console.DatumRowPage; stream: false };

@@ -109,7 +109,8 @@ async function send(name: string, request: object, signal: AbortSignal | undefin
 async function refusal(response: Response, requestId: string): Promise<CallError> {
   const text = await response.text();
   try {
-    return errorOf(JSON.parse(text) as Failure, requestId);
+    const body = JSON.parse(text) as Failure & { error?: Failure };
+    return errorOf(body.error ?? body, requestId); // streams have the second form
   } catch {
     const code = response.status === 503 || response.status === 502 ? "UNAVAILABLE" : "UNKNOWN";
     return new CallError(code, text.trim() || `The server answered with status ${response.status}.`, requestId);

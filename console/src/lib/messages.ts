@@ -6,6 +6,7 @@ export const MESSAGES = {
   clearFilter: "Clear the filter",
   nothingMatches: "Nothing matches the filter.",
   gone: "This does not exist, or it was deleted.",
+  whoDeleted: "Without users and logins the server does not know who deleted it.",
   stale: "No connection to the server: what you see may be old.",
   newVersion: "The server has another version of the console.",
   reload: "Reload",

@@ -11,6 +11,11 @@ export function visible(name: string): string {
   return name.replace(HIDDEN, symbol);
 }
 
+/** Return a text of several lines with a symbol for each other character that cannot be seen, or that hides others. */
+export function visibleLines(text: string): string {
+  return text.replace(HIDDEN, (character) => (character === "\n" || character === "\t" ? character : symbol(character)));
+}
+
 function symbol(character: string): string {
   const code = character.charCodeAt(0);
   if (code < 0x20) return String.fromCharCode(0x2400 + code);

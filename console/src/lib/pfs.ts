@@ -32,11 +32,6 @@ export function repoWord(project: string, repo: string): string {
   return project === "default" ? repo : `${project}/${repo}`;
 }
 
-/** Return the name of a repo with its type, as addresses have it. */
-export function repoName(repo: pfs.Repo | null): string {
-  return !repo ? "" : repo.type && repo.type !== "user" ? `${repo.name}.${repo.type}` : repo.name;
-}
-
 /** Return the state of a commit as lib/states.ts names it. */
 export function commitState(info: pfs.CommitInfo): string {
   if (info.error) return "ERROR";

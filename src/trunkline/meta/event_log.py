@@ -6,12 +6,12 @@ The one writer numbers events itself. Numbers have no gaps and follow the order 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence  # noqa: TC003 a field
+from collections.abc import Iterator, Sequence  # noqa: TC003 a field
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query
+from trunkline.meta.query import Query, like_inside
 from trunkline.meta.schema import event_batch
 from trunkline.model.events import BEGINNING, Event, Position, from_text
 
@@ -66,6 +66,12 @@ _OLDEST = Query(
     sa.select(event_batch.c.id, event_batch.c.at, event_batch.c.stored)
     .order_by(event_batch.c.id)
     .limit(sa.bindparam("rows"))
+)
+_WITH = Query(
+    sa.select(event_batch.c.body)
+    .where(*(event_batch.c.body.like(sa.bindparam(name), escape="\\") for name in ("first", "second")))
+    .order_by(event_batch.c.id.desc())
+    .limit(_PAGE)
 )
 _REMOVE = Query(event_batch.delete().where(event_batch.c.id <= sa.bindparam("up_to")))
 
@@ -146,6 +152,22 @@ def first_from(conn: sa.Connection, at: float) -> int:
         else:
             low = int(following[0]) + 1
     return low
+
+
+def with_texts(conn: sa.Connection, first: str, second: str) -> Iterator[Event]:
+    """Yield the events of rows that contain two texts, newest first: those of the newest ``_PAGE`` such rows.
+
+    It looks at the whole log: for what people ask for now and then.
+
+    Args:
+        conn: a snapshot.
+        first: a part of an event's JSON.
+        second: another part, of the same event or of one in its row.
+    """
+    for (body,) in _WITH.rows(conn, first=like_inside(first), second=like_inside(second)):
+        for line in reversed(body.split("\n")):
+            if first in line and second in line:
+                yield from_text(line)
 
 
 def remove_old(conn: sa.Connection, before: float, size: int, rows: int) -> int:

@@ -187,6 +187,13 @@ def page_of(
     return statement.where(first, last).order_by(*order)
 
 
+def like_inside(text: str) -> str:
+    """Return the pattern of LIKE, with a backslash as its escape, for what contains a text."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
+
+
 def require(row: Row | None) -> Row:
     """Return a row that must be there."""
     if row is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query
+from trunkline.meta.query import Query, like_inside
 from trunkline.meta.schema import commit, job, pipeline, project, repo, worker
 from trunkline.model.names import USER
 
@@ -131,9 +131,8 @@ def workers(conn: sa.Connection, begin: str, number: int) -> list[tuple[str, str
 
 
 def _patterns(text: str) -> dict[str, str]:
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return {"inside": f"%{text.lower()}%", "begin": f"{text.lower()}%"}
+    inside = like_inside(text.lower())
+    return {"inside": inside, "begin": inside[1:]}
 
 
 def _range(begin: str) -> dict[str, str]:

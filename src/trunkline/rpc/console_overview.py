@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.model import names
-from trunkline.pps.queries import graph, job_rows, overview, runs, scaling_history, search
+from trunkline.pps.queries import deletions, graph, job_rows, overview, runs, scaling_history, search
 from trunkline.rpc import convert
 from trunkline.rpc.gen import console_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -115,6 +115,22 @@ class ConsoleOverview(ServicerBase):
         return pb.SearchResponse(
             hits=[pb.SearchHit(kind=hit.kind, project=hit.project, name=hit.name, id=hit.id) for hit in hits]
         )
+
+    async def FindDeletion(self, request: pb.FindDeletionRequest, call: Call) -> pb.Deletion:
+        sought = deletions.Names(
+            project=request.project or names.DEFAULT_PROJECT,
+            repo=request.repo,
+            ref=request.ref,
+            pipeline=request.pipeline,
+            job_id=request.job_id,
+            set_id=request.commit_set,
+        )
+        deletion = await self._store(call).query_soon(deletions.find, sought)
+        answer = pb.Deletion(kind=deletion.kind, name=deletion.name, similar=deletion.similar)
+        setattr(answer, "with", deletion.owner)
+        if deletion.at is not None:
+            convert.set_time(answer.at, deletion.at)
+        return answer
 
 
 def _seconds(request: pb.ListJobRowRequest | pb.InspectScalingRequest, field: str) -> float | None:

@@ -62,6 +62,8 @@ export class Hub {
   /** The oldest position that a new listener needs, if that is before `#position`. */
   #wanted: string | undefined;
   #live = false;
+  /** Whether the connection was lost since the stream began: another server may be there next. */
+  #interrupted = false;
   #heartbeat = 15;
   #settling = false;
   #flushing = false;
@@ -142,6 +144,7 @@ export class Hub {
     this.#position = "";
     this.#recent = [];
     this.#cancelSilence?.();
+    if (this.#cancelPatience) this.#stale(); // nobody waits for its return
     this.#cancelPatience?.();
     this.#cancelPatience = undefined;
   }
@@ -173,7 +176,6 @@ export class Hub {
   }
 
   #take(name: string, id: string, data: string): void {
-    const restarted = this.#position !== "" && id !== "" && epochOf(id) !== epochOf(this.#position);
     if (name === "end") return; // the loss of the connection follows
     if (this.#recentFrom === 0) this.#recentFrom = positionNumber(id);
     if (id) this.#position = id;
@@ -184,7 +186,10 @@ export class Hub {
     if (name === "open" || name === "heartbeat") this.#tell(this.#state());
     else if (name === "reset") this.#rereadAll();
     else this.#pass(fields as unknown as LiveEvent, positionNumber(id));
-    if (restarted) this.#announceBuild();
+    if (name === "open" && this.#interrupted) {
+      this.#interrupted = false;
+      this.#announceBuild();
+    }
   }
 
   #pass(event: LiveEvent, number: number): void {
@@ -252,6 +257,7 @@ export class Hub {
   }
 
   #lost(ended: boolean): void {
+    this.#interrupted = true;
     this.#cancelPatience ??= this.#surroundings.later(PATIENCE, () => this.#stale());
     if (!ended || this.#query === undefined) return;
     const query = this.#query;

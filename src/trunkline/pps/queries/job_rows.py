@@ -10,6 +10,7 @@ from trunkline import errors
 from trunkline.meta import bills, event_log, job_lines, jobs, pipelines
 from trunkline.meta.job_lines import MOST_COUNTED, JobLine, Selection
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
+from trunkline.pfs import resolve
 from trunkline.pps.queries import costs
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def list_rows(read: ReadTransaction, specs: Specs, criteria: RowFilter) -> RowPa
 
     Raises:
         InvalidArgument: a state, the number or the token is not valid.
+        NotFound: a project does not exist.
     """
     conn, number = read.conn, criteria.number or ROWS
     if not 0 < number <= MOST_ROWS:
@@ -151,6 +153,9 @@ def _selection(read: ReadTransaction, criteria: RowFilter, *, all_pages: bool = 
     chosen = None
     if criteria.projects or criteria.pipelines:
         chosen = frozenset(pipelines.numbers(conn, criteria.projects, criteria.pipelines))
+        if not chosen:
+            for name in criteria.projects:
+                resolve.project(conn, name)
     return Selection(
         pipeline_ids=chosen, states=frozenset(_states(criteria.states)), since=criteria.since, below=below
     )

@@ -401,6 +401,35 @@ class SearchHit(_message.Message):
     id: str
     def __init__(self, kind: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
+class FindDeletionRequest(_message.Message):
+    __slots__ = ("project", "repo", "ref", "pipeline", "job_id", "commit_set")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    REPO_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_SET_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    repo: str
+    ref: str
+    pipeline: str
+    job_id: str
+    commit_set: str
+    def __init__(self, project: _Optional[str] = ..., repo: _Optional[str] = ..., ref: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., commit_set: _Optional[str] = ...) -> None: ...
+
+class Deletion(_message.Message):
+    __slots__ = ("kind", "name", "at", "similar")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    WITH_FIELD_NUMBER: _ClassVar[int]
+    SIMILAR_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    at: _timestamp_pb2.Timestamp
+    similar: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., similar: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
+
 class InspectServerRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
