@@ -120,7 +120,9 @@ def stream_begins(page: Page, server: Server) -> None:
     expect(page.get_by_text(repo.name).first).to_be_visible()
 
 
-def test_hostile_names_are_text_on_every_page(page: Page, context: Watched, addresses: dict[str, str]) -> None:
+def test_hostile_names_are_text_on_every_page(
+    page: Page, context: Watched, addresses: dict[str, str]
+) -> None:
     context.expect("404")  # the last page's names do not exist
     wrong = []
     for name, address in addresses.items():
@@ -157,7 +159,9 @@ def test_attempts_of_a_failed_datum_are_shown_one_by_one(page: Page, addresses: 
     expect(attempts.first).to_contain_text("exit code 7")
     attempts.first.locator("summary").click()
 
-    expect(page.get_by_role("region", name="Last lines of attempt 1")).to_contain_text("<script>alert(1)</script>")
+    expect(page.get_by_role("region", name="Last lines of attempt 1")).to_contain_text(
+        "<script>alert(1)</script>"
+    )
 
 
 def test_a_file_of_ten_gigabytes_is_shown_in_part_and_read_by_range(page: Page, shared: Server) -> None:
@@ -180,7 +184,9 @@ def test_a_file_of_ten_gigabytes_is_shown_in_part_and_read_by_range(page: Page, 
     part = page.request.get(raw, headers={"range": "bytes=-18"})
 
     assert (part.status, part.body()) == (206, LINE % 449_999)
-    read = page.evaluate("() => performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)")
+    read = page.evaluate(
+        "() => performance.getEntriesByType('resource').reduce((sum, each) => sum + each.transferSize, 0)"
+    )
     assert read < 8_000_000
 
 

@@ -296,4 +296,7 @@ def test_a_name_that_leads_nowhere_says_what_was_deleted_when_and_what_is_like_i
     assert deletion(repo="imagse").similar[0] == "images"
     assert list(deletion(repo="images", ref="mastre").similar) == ["master"]
     assert not deletion(pipeline="edges", job_id="0" * 32).HasField("at")
-    assert (deletion(project="defualt").kind, list(deletion(project="defualt").similar)) == ("project", ["default"])
+    assert (deletion(project="defualt").kind, list(deletion(project="defualt").similar)) == (
+        "project",
+        ["default"],
+    )
