@@ -16,7 +16,6 @@ import pytest
 from pachyderm_sdk.api import pfs, pps
 from playwright.sync_api import expect
 from proxies import Proxy
-from servers import Server
 
 import trunkline
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from conftest import Watched
     from pachyderm_sdk import Client
     from playwright.sync_api import Page
+    from servers import Server
 
 PROJECT = pfs.Project(name="hostile")
 #: Turns text around, is markup, has no width.
