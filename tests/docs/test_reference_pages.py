@@ -36,6 +36,16 @@ OPTIONS = {
     for name in argument.names
 } | {"--help", "--all", "--version"}
 METRICS = {name for name, *_ in tables.metric_rows()}
+#: Environment variables that the code, the chart or the images name.
+VARIABLES = {
+    name
+    for folder in ("src", "charts", "docker", "scripts", "launcher")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".yaml", ".tpl", ".go", "") and path.is_file()
+    for name in re.findall(
+        r"\b(?:TRUNKLINE|PACHD?|PPS|PFS|OPENLINEAGE)_[A-Z_]+", path.read_text(errors="replace")
+    )
+}
 #: Values of the chart.
 VALUES = {path for path, *_ in chart.rows_of_chart()}
 #: Fields of a spec that have fields.
@@ -141,7 +151,7 @@ def in_code(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_names_only_commands_options_fields_and_metrics_that_exist(page: Path):
+def test_a_page_names_only_commands_options_fields_metrics_and_variables_that_exist(page: Path):
     unknown = []
     for piece in in_code(page):
         if words := re.match(r"trunkline ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)", piece):
@@ -151,6 +161,10 @@ def test_a_page_names_only_commands_options_fields_and_metrics_that_exist(page: 
             exists = is_field(piece) or piece in VALUES
         elif re.fullmatch(r"trunkline_[a-z_]+", piece):
             exists = bool({piece, f"{piece}_total", piece.removesuffix("_count")} & METRICS)
+        elif variable := re.match(
+            r"(?!TRUNKLINE_TEST)(TRUNKLINE|PACHD?|PPS|PFS|OPENLINEAGE)_[A-Z_]+\b", piece
+        ):
+            exists = variable[0] in VARIABLES or variable[0].startswith("PACH_DATUM_")
         else:
             exists = True
         if not exists:

@@ -288,7 +288,8 @@ COMMANDS = {
                 type=float,
                 default=10.0,
                 metavar="SECONDS",
-                help="longest time for which finished commits are in the database alone, not yet in the store: 0.1 to 86400 (10)",
+                help="longest time for which finished commits are in the database alone, not yet in the store: 0.1 to"
+                " 86400 (10)",
             ),
             argument(
                 "--capacity-memory",
