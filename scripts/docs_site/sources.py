@@ -33,6 +33,11 @@ _FENCE = re.compile(
 _CODE = re.compile(r"(`+).+?\1", re.DOTALL)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 _COMMENT = re.compile(r"^<!--.*?-->[ ]*\n?", re.DOTALL | re.MULTILINE)
+#: A block that the reader saves under a name: the comment for the page runner, and the fence.
+_FILE = re.compile(
+    r"^(?P<indent> *)<!-- *(?:[^>]*; *)?file: *(?P<name>[^;> ]+)[^>]*-->[ ]*\n(?P<fence> *`{3,}\w+)[ ]*$",
+    re.MULTILINE,
+)
 _PICTURE = re.compile(r"<picture>(?P<content>.*?)</picture>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
@@ -81,6 +86,7 @@ def prepared(text: str, source: str, target: str, places: Mapping[str, str]) -> 
         raise SourceError(
             f"{source}: a mermaid fence loads a script from elsewhere; draw it in docs/diagrams"
         )
+    text = _FILE.sub(r'\g<fence> title="\g<name>"', text)
     text = "".join(
         part if is_code else _without_code(part, source, target, places) for part, is_code in _parts(text)
     )

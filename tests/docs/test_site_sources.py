@@ -40,7 +40,9 @@ def prepared(text: str) -> str:
         ("[x](https://example.org/a.md)", "[x](https://example.org/a.md)"),
         ("`[x](../nowhere.md)`", "`[x](../nowhere.md)`"),
         ("```sh\n[x](../nowhere.md)\n```", "```sh\n[x](../nowhere.md)\n```"),
-        ("<!-- file: a.yaml -->\n```yaml\na: 1\n```", "```yaml\na: 1\n```"),
+        ("<!-- file: a.yaml -->\n```yaml\na: 1\n```", '```yaml title="a.yaml"\na: 1\n```'),
+        ("  <!-- as: data; file: a -->\n  ```json\n  1\n  ```", '  ```json title="a"\n  1\n  ```'),
+        ("<!-- exit: 3 -->\n```console\n$ a\n```", "```console\n$ a\n```"),
     ],
 )
 def test_links_lead_to_the_site_or_name_a_file_of_the_repository(written: str, expected: str) -> None:
