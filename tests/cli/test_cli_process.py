@@ -16,7 +16,6 @@ from cli_messages import repo
 
 from trunkline.cli import config, help_pages, overview, pachctl_verbs
 from trunkline.cli.command_table import TABLE
-from trunkline.cli.commands import completion
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import load, split
 from trunkline.errors import FailedPrecondition
@@ -380,33 +379,6 @@ def test_a_broken_configuration_is_named(home):
 
     with pytest.raises(FailedPrecondition, match=r"config\.json is not valid JSON .* fix or remove it"):
         config.target(environ={"HOME": str(home)})
-
-
-# Completion -------------------------------------------------------------------------------------------------
-
-
-def complete(*words: str) -> list[str]:
-    """Return the completions of bash after these words, the last being under the cursor."""
-    script = (
-        f"{completion.bash()}\nCOMP_WORDS=({' '.join(repr(word) for word in words)}); "
-        f"COMP_CWORD={len(words) - 1}; _trunkline; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def test_bash_completes_verbs_nouns_and_options():
-    assert complete("trunkline", "li") == ["list"]
-    assert "pipeline" in complete("trunkline", "list", "")
-    assert complete("trunkline", "list", "re") == ["repo"]
-    assert complete("trunkline", "list", "repo", "--all-p") == ["--all-projects"]
-    assert complete("trunkline", "put", "file", "images@master", "--app") == ["--append"]
-    assert complete("trunkline", "config", "set", "") == ["active-context", "context"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_is_printed_for_each_shell(run, shell):
-    assert f"completion {shell}" in run("completion", shell).out
 
 
 def test_urls_with_passwords_come_from_the_environment_and_an_option_wins(tmp_path):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``arguments`` (those of the process if None) and return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["__complete"]:
+        from trunkline.cli import completing
+
+        return completing.main(words[1:])
     try:
         code = _run(words)
         sys.stdout.flush()

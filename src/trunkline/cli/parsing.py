@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 #: Options with a value that every command has; they may also precede the command's words.
-_WITH_VALUE = ("--address", "--context", "--project", "--ca")
+WITH_VALUE = ("--address", "--context", "--project", "--ca")
 _FLAGS = ("-q", "--quiet")
 #: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
 #: "find" and "finish", which do different things, 0.6.
@@ -113,7 +113,7 @@ TIMEOUT = argument(
 )
 
 
-#: Options of every command. Those of ``_WITH_VALUE`` and ``_FLAGS`` may also precede the command's words.
+#: Options of every command. Those of ``WITH_VALUE`` and ``_FLAGS`` may also precede the command's words.
 COMMON = (
     argument(
         "--address", metavar="HOST:PORT", help="the server; grpcs://HOST:PORT for TLS, unix:PATH for a socket"
@@ -186,9 +186,9 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
         if word in ("-h", "--help"):
             break
         longer = f"{name} {word}".strip()
-        if not _begins_a_command(longer):  # "nodes" begins commands itself; after "list" it is a plural
+        if not begins_a_command(longer):  # "nodes" begins commands itself; after "list" it is a plural
             longer = f"{name} {ALIASES.get(word, word)}".strip()
-        if not _begins_a_command(longer):
+        if not begins_a_command(longer):
             if name in TABLE:
                 return name, leading + words[position:]
             whole = longer if name else " ".join(words[position : position + 2])
@@ -202,19 +202,19 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
 def _bare_noun(words: Sequence[str]) -> str:
     """Return the noun that a command line consists of, as ``trunkline repo``; empty when it is something else."""
     rest = [word for word in words if word not in ("-h", "--help")]
-    if len(rest) != 1 or _begins_a_command(rest[0]):
+    if len(rest) != 1 or begins_a_command(rest[0]):
         return ""
     noun = ALIASES.get(rest[0], rest[0])
-    is_noun = not _begins_a_command(noun) and any(name.endswith(f" {noun}") for name in TABLE)
+    is_noun = not begins_a_command(noun) and any(name.endswith(f" {noun}") for name in TABLE)
     return noun if is_noun else ""
 
 
 def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-h", "--help", "--version"):
-        if words[at] in _WITH_VALUE:
+        if words[at] in WITH_VALUE:
             at += 2
-        elif words[at] in _FLAGS or words[at].startswith(tuple(f"{option}=" for option in _WITH_VALUE)):
+        elif words[at] in _FLAGS or words[at].startswith(tuple(f"{option}=" for option in WITH_VALUE)):
             at += 1
         else:
             raise UsageError(
@@ -226,7 +226,8 @@ def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:at], words[at:]
 
 
-def _begins_a_command(name: str) -> bool:
+def begins_a_command(name: str) -> bool:
+    """Tell whether words are a command or the beginning of one."""
     return name in TABLE or any(command.startswith(f"{name} ") for command in TABLE)
 
 
