@@ -144,7 +144,8 @@ def answer(current: str, before: Sequence[str]) -> tuple[str, Iterable[Candidate
 
 def _command(words: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:
     """Return the words of a command, what follows them, and the options that stand before."""
-    name, settings, waiting = "", {}, list(words)
+    settings: dict[str, str] = {}
+    name, waiting = "", list(words)
     while waiting:
         word = waiting.pop(0)
         if word.startswith("-") and name in TABLE:

@@ -164,6 +164,10 @@ _ENVIRONMENT = Topic(
                 ("TERM", "dumb: no colours"),
                 ("COLUMNS", "characters of a line of draw, where standard output is no terminal (80)"),
                 ("EDITOR, VISUAL", "editor of edit pipeline, after --editor (vi)"),
+                (
+                    "XDG_CACHE_HOME",
+                    "folder of recent names for completion, in trunkline/completion.json (~/.cache)",
+                ),
             ),
         ),
         Section(
