@@ -17,7 +17,7 @@ import pytest
 from cli_messages import Refusal, commit, pipeline, repo
 from grpc import StatusCode
 
-from trunkline.cli import completing, completion_values
+from trunkline.cli import candidates, completing, completion_values
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.parsing import load
 from trunkline.rpc.gen import console_pb2, pfs_pb2, pps_pb2
@@ -36,13 +36,11 @@ def offered(server, monkeypatch, tmp_path):
     """Return the texts offered after words, the last being under the cursor."""
     monkeypatch.setenv("TRUNKLINE_ADDRESS", server.address)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(completion_values, "LIMIT", 20)
+    monkeypatch.setattr(candidates, "LIMIT", 20)
 
     def offered(*words):
-        kind, candidates = completing.answer(words[-1], words[:-1])
-        return (
-            kind if kind == "files" else [each.text for each in candidates if each.text.startswith(words[-1])]
-        )
+        kind, answers = completing.answer(words[-1], words[:-1])
+        return kind if kind == "files" else [each.text for each in answers if each.text.startswith(words[-1])]
 
     return offered
 
@@ -189,7 +187,7 @@ def program(tmp_path, server, monkeypatch):
     server.answers["ListBranch"] = [
         pfs_pb2.BranchInfo(branch=pfs_pb2.Branch(repo=repo("images"), name="master"))
     ]
-    code = "from trunkline.cli import completing, main; completing.LIMIT = 30; main.main()"
+    code = "from trunkline.cli import candidates, main; candidates.LIMIT = 30; main.main()"
     file = tmp_path / "bin" / "trunkline"
     file.parent.mkdir()
     file.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$@\"\n")

@@ -3,7 +3,7 @@
 ``trunkline __complete :CURRENT WORD…`` gets the text under the cursor, after a colon so that it is never empty, and the
 words before it. It prints ``files`` or ``words`` in the first line and a candidate in each further one, with a
 description after a tab. A shell must never wait or show an error because of it: whatever fails prints nothing, and
-after ``LIMIT`` the process ends. Must not import slow modules before it knows that it needs them.
+after ``candidates.LIMIT`` the process ends. Must not import slow modules before it knows that it needs them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from trunkline.cli import parsing
+from trunkline.cli import candidates, parsing
+from trunkline.cli.candidates import Candidate, Question
 from trunkline.cli.command_table import ALIASES, TABLE
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from trunkline.cli.parsing import Argument
 
-#: Seconds, from the start of this module's work, after which nothing is offered.
-LIMIT = 0.3
 #: What an argument takes, by its name in help. Others take a text of which nothing is known.
 KINDS = {
     "REPO": "repo",
@@ -60,24 +59,6 @@ _OF_OPTIONS = {
 }  # fmt: skip
 
 
-class Candidate(NamedTuple):
-    """A text that may stand under the cursor."""
-
-    text: str
-    note: str = ""
-
-
-class Question(NamedTuple):
-    """A value that only files, settings or the server know."""
-
-    kind: str
-    current: str
-    #: Arguments before it, without options.
-    before: tuple[str, ...]
-    #: Values of the options of every command: address, context, project, ca.
-    settings: dict[str, str]
-
-
 def main(words: Sequence[str]) -> int:
     """Print what may stand under the cursor; always succeeds.
 
@@ -85,11 +66,11 @@ def main(words: Sequence[str]) -> int:
         words: the text under the cursor after a colon, then the words before it.
     """
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, candidates.LIMIT)
     with contextlib.suppress(Exception):
         current = words[0].removeprefix(":")
-        kind, candidates = answer(current, list(words[1:]))
-        lines = [kind, *(_line(each) for each in candidates if each.text.startswith(current))]
+        kind, offered = answer(current, list(words[1:]))
+        lines = [kind, *(_line(each) for each in offered if each.text.startswith(current))]
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()

@@ -13,8 +13,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from trunkline.cli import config, output
-from trunkline.cli.completing import LIMIT, Candidate, Question
+from trunkline.cli import candidates, config, output
+from trunkline.cli.candidates import Candidate, Question
 from trunkline.cli.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Values:
         from trunkline.rpc.gen import pfs_pb2
 
         request = pfs_pb2.ListRepoRequest(type="user", projects=[pfs_pb2.Project(name=self._project)])
-        for info in self._invocation.pfs.ListRepo(request, LIMIT):
+        for info in self._invocation.pfs.ListRepo(request, candidates.LIMIT):
             yield info.repo.name, info.description or output.size(info.size_bytes_upper_bound)
 
     def _pipelines(self) -> Iterable[tuple[str, str]]:
@@ -98,19 +98,19 @@ class _Values:
         from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
         request = pps_pb2.ListPipelineRequest(projects=[pfs_pb2.Project(name=self._project)])
-        for info in self._invocation.pps.ListPipeline(request, LIMIT):
+        for info in self._invocation.pps.ListPipeline(request, candidates.LIMIT):
             yield info.pipeline.name, pipeline_state(info.state)
 
     def _projects(self) -> Iterable[tuple[str, str]]:
         from trunkline.rpc.gen import pfs_pb2
 
-        for info in self._invocation.pfs.ListProject(pfs_pb2.ListProjectRequest(), LIMIT):
+        for info in self._invocation.pfs.ListProject(pfs_pb2.ListProjectRequest(), candidates.LIMIT):
             yield info.project.name, info.description
 
     def _secrets(self) -> Iterable[tuple[str, str]]:
         from google.protobuf.empty_pb2 import Empty
 
-        for info in self._invocation.pps.ListSecret(Empty(), LIMIT).secret_info:
+        for info in self._invocation.pps.ListSecret(Empty(), candidates.LIMIT).secret_info:
             yield info.secret.name, info.type
 
     def _commits(self, repo: str, text: str) -> list[Candidate]:
@@ -121,12 +121,14 @@ class _Values:
         end = {"path": ":/"}.get(self._kind, "")
 
         def branches() -> Iterable[tuple[str, str]]:
-            for info in self._invocation.pfs.ListBranch(pfs_pb2.ListBranchRequest(repo=message), LIMIT):
+            for info in self._invocation.pfs.ListBranch(
+                pfs_pb2.ListBranchRequest(repo=message), candidates.LIMIT
+            ):
                 yield info.branch.name, info.head.id[: output.SHORT_ID]
 
         def commits() -> Iterable[tuple[str, str]]:
             request = pfs_pb2.ListCommitRequest(repo=message, number=NEWEST)
-            for info in self._invocation.pfs.ListCommit(request, LIMIT):
+            for info in self._invocation.pfs.ListCommit(request, candidates.LIMIT):
                 yield info.commit.id[: output.SHORT_ID], output.when(info.started, whole=False)
 
         rows = list(self._cached(f"branch {self._project} {repo}", branches))
@@ -146,7 +148,7 @@ class _Values:
             request = console_pb2.ListFolderRequest(
                 tree=tree, path=folder or "/", from_name=begin, number=MOST
             )
-            for entry in self._invocation.console.ListFolder(request, LIMIT).entries:
+            for entry in self._invocation.console.ListFolder(request, candidates.LIMIT).entries:
                 yield (
                     (f"{entry.name}/", "folder")
                     if entry.folder
@@ -164,7 +166,7 @@ class _Values:
 
         def jobs() -> Iterable[tuple[str, str]]:
             request = pps_pb2.ListJobRequest(pipeline=self._invocation.pipeline(pipeline), number=NEWEST)
-            for info in self._invocation.pps.ListJob(request, LIMIT):
+            for info in self._invocation.pps.ListJob(request, candidates.LIMIT):
                 age = output.when(info.created, whole=False)
                 yield info.job.id[: output.SHORT_ID], f"{job_state(info.state)}, {age}, {progress(info)}"
 
@@ -180,7 +182,7 @@ class _Values:
             request = console_pb2.ListDatumRowRequest(
                 project=job.pipeline.project.name, pipeline=job.pipeline.name, job_id=job.id, number=MOST
             )
-            for row in self._invocation.console.ListDatumRow(request, LIMIT).rows:
+            for row in self._invocation.console.ListDatumRow(request, candidates.LIMIT).rows:
                 yield row.id[: output.SHORT_ID], f"{row.state.lower()} {', '.join(row.paths)}"
 
         rows = self._cached(f"datum {job.pipeline.project.name} {job.pipeline.name} {job.id}", datums)

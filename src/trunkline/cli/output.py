@@ -50,6 +50,7 @@ def show_many(
     columns: Sequence[str],
     row: Callable[[Any], Sequence[str]],
     name: Callable[[Any], str],
+    following: Iterable[Any] = (),
 ) -> None:
     """Print messages in the selected output format.
 
@@ -60,21 +61,26 @@ def show_many(
             ``-o wide`` only, ``@`` also with ``--all-projects``.
         row: returns the cells of a message.
         name: returns the text of ``-o name``.
+        following: printed as they arrive, after the others, from which they do not differ in width.
     """
     form = form_of(invocation)
     if form in ("table", "wide", "csv"):
         positions = _selection(invocation, columns, every=form != "table")
         headings = [columns[position].lstrip("~@") for position in positions]
-        rows = ([cells[position] for position in positions] for cells in map(row, messages))
+
+        def cells(message: Any) -> Sequence[str]:
+            selected = [row(message)[position] for position in positions]
+            return _shortened(selected) if form == "table" else selected
+
         if form == "csv":
-            _csv(headings, rows)
+            _csv(headings, map(cells, chain(messages, following)))
         else:
-            table(headings, rows if form == "wide" else map(_shortened, rows), cut=form == "table")
+            table(headings, map(cells, messages), cut=form == "table", following=map(cells, following))
     elif form == "name":
-        for message in messages:
+        for message in chain(messages, following):
             print(name(message))
     else:
-        documents(messages, form, invocation.options.jq)
+        documents(chain(messages, following), form, invocation.options.jq)
 
 
 def _selection(invocation: Invocation, columns: Sequence[str], *, every: bool) -> list[int]:
@@ -117,7 +123,11 @@ def _csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def show_one(
-    invocation: Invocation, message: Any, fields: Callable[[Any], Sequence[tuple[str, str]]], name: str
+    invocation: Invocation,
+    message: Any,
+    fields: Callable[[Any], Sequence[tuple[str, str]]],
+    name: str,
+    following: Iterable[Any] = (),
 ) -> None:
     """Print one message in the selected output format.
 
@@ -126,7 +136,18 @@ def show_one(
         message: to print.
         fields: returns label and value of each line of the text form; lines without a value are omitted.
         name: text of ``-o name``.
+        following: the message as it becomes, printed in the same way after an empty line.
     """
+    _show_once(invocation, message, fields, name)
+    for later in following:
+        if form_of(invocation) in ("table", "wide", "csv"):
+            print()
+        _show_once(invocation, later, fields, name)
+
+
+def _show_once(
+    invocation: Invocation, message: Any, fields: Callable[[Any], Sequence[tuple[str, str]]], name: str
+) -> None:
     form = form_of(invocation)
     if form in ("table", "wide"):
         lines = [(label, value) for label, value in fields(message) if value]
@@ -196,7 +217,12 @@ def values(plain: Iterable[Any], form: str) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO | None = None, *, cut: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    out: TextIO | None = None,
+    *,
+    cut: bool = False,
+    following: Iterable[Sequence[str]] = (),
 ) -> None:
     """Print aligned rows under headings.
 
@@ -205,15 +231,21 @@ def table(
         rows: cells, printed as they arrive.
         out: standard output when None.
         cut: cut the last column where a terminal's line ends.
+        following: further rows, which the widths of the columns do not wait for.
     """
     out = out or sys.stdout
     limit = os.get_terminal_size(out.fileno()).columns if cut and out.isatty() else 0
-    for line in table_lines(columns, rows, colour=_wants_colour(out), limit=limit):
+    for line in table_lines(columns, rows, colour=_wants_colour(out), limit=limit, following=following):
         print(line, file=out)
 
 
 def table_lines(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, colour: bool, limit: int = 0
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    colour: bool,
+    limit: int = 0,
+    following: Iterable[Sequence[str]] = (),
 ) -> Iterator[str]:
     """Yield the lines of a table.
 
@@ -222,12 +254,13 @@ def table_lines(
         rows: cells.
         colour: whether to colour states.
         limit: characters of a line, beyond which the last cell is cut; 0: none is.
+        following: further rows, which the widths of the columns do not wait for.
     """
     rows = iter(rows)
     first = list(islice(rows, ALIGNED_BY))
     headings = [column.lstrip(">") for column in columns]
     widths = [min(WIDEST, max(map(len, cells))) for cells in zip(headings, *first, strict=True)]
-    for position, cells in enumerate(chain([headings], first, rows)):
+    for position, cells in enumerate(chain([headings], first, rows, following)):
         *others, last = cells
         if limit:
             before = sum(max(len(cell), width) for cell, width in zip(others, widths, strict=False))

@@ -125,6 +125,9 @@ COMMON = (
 )
 
 
+WATCH = argument("-w", "--watch", action="store_true", help="go on with what changes, until Ctrl-C")
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises instead of exiting. ``help_pages`` makes the help."""
 

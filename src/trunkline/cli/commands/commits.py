@@ -11,6 +11,7 @@ from trunkline.cli.parsing import (
     CHANGING,
     SHOWING,
     TIMEOUT,
+    WATCH,
     Command,
     argument,
     limit_option,
@@ -21,6 +22,7 @@ from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
 
     from trunkline.cli.invocation import Invocation
 
@@ -57,13 +59,26 @@ def finish(invocation: Invocation) -> None:
 def inspect(invocation: Invocation) -> None:
     """Show a commit, or all commits of one id."""
     options = invocation.options
+    following: Iterable[pfs_pb2.CommitInfo] = ()
     if set_id := invocation.set_id(options.commit):
+        if options.watch:
+            following = _watched().commits(invocation, id=set_id)
         request = pfs_pb2.InspectCommitSetRequest(commit_set=pfs_pb2.CommitSet(id=set_id))
-        _show_commits(invocation, invocation.pfs.InspectCommitSet(request))
+        _show_commits(invocation, invocation.pfs.InspectCommitSet(request), following)
         return
     commit = invocation.commit(options.commit)
     info = invocation.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=commit))
-    output.show_one(invocation, info, _fields(invocation), commit_name(info.commit))
+    if options.watch and not info.HasField("finished"):
+        following = _watched().commit(invocation, info.commit)
+        info = invocation.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=info.commit))
+        following = () if info.HasField("finished") else following
+    output.show_one(invocation, info, _fields(invocation), commit_name(info.commit), following)
+
+
+def _watched() -> ModuleType:
+    from trunkline.cli import watched
+
+    return watched
 
 
 def _fields(invocation: Invocation) -> Callable[[pfs_pb2.CommitInfo], Sequence[tuple[str, str]]]:
@@ -104,10 +119,13 @@ def list_(invocation: Invocation) -> None:
     if options.since:
         repo = options.commit.partition("@")[0]
         getattr(request, "from").CopyFrom(invocation.commit(f"{repo}@{options.since}"))
-    _show_commits(invocation, invocation.pfs.ListCommit(request))
+    following = _watched().commits(invocation, repo=request.repo) if options.watch else ()
+    _show_commits(invocation, invocation.pfs.ListCommit(request), following)
 
 
-def _show_commits(invocation: Invocation, infos: Iterable[pfs_pb2.CommitInfo]) -> None:
+def _show_commits(
+    invocation: Invocation, infos: Iterable[pfs_pb2.CommitInfo], following: Iterable[pfs_pb2.CommitInfo] = ()
+) -> None:
     whole = invocation.options.full_timestamps
 
     def row(info: pfs_pb2.CommitInfo) -> Sequence[str]:
@@ -123,7 +141,7 @@ def _show_commits(invocation: Invocation, infos: Iterable[pfs_pb2.CommitInfo]) -
             output.one_line(info.description),
         )
 
-    output.show_many(invocation, infos, COLUMNS, row, lambda info: commit_name(info.commit))
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: commit_name(info.commit), following)
 
 
 def wait(invocation: Invocation) -> None:
@@ -280,7 +298,7 @@ COMMANDS = {
     ),
     "inspect commit": Command(
         inspect,
-        (COMMIT_OR_ID, *SHOWING),
+        (COMMIT_OR_ID, WATCH, *SHOWING),
         examples=(
             ("trunkline inspect commit texts@master", "show the last commit of a branch"),
             ("trunkline inspect commit texts@master^", "the one before it"),
@@ -305,6 +323,7 @@ COMMANDS = {
             limit_option("commits"),
             argument("--reverse", action="store_true", help="oldest first"),
             argument("--all", action="store_true", help="also commits of pipelines"),
+            WATCH,
             *SHOWING,
         ),
         examples=(

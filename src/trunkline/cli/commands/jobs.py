@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import deletion, failed_datums, output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
-from trunkline.cli.exit_codes import JobFailed
+from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
     CHANGING,
     SHOWING,
     TIMEOUT,
+    WATCH,
     Command,
     argument,
     history_option,
@@ -22,6 +23,7 @@ from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import ModuleType
 
     from trunkline.cli.invocation import Invocation
 
@@ -38,11 +40,18 @@ def inspect(invocation: Invocation) -> None:
         JobFailed: with --wait, the job has failed.
     """
     options = invocation.options
+    following: Iterable[pps_pb2.JobInfo] = ()
     if set_id := invocation.set_id(options.job):
+        if options.watch:
+            following = _watched().jobs(invocation, job_ids=[set_id])
         infos = _job_set(invocation, set_id, wait=options.wait)
-        show_jobs(invocation, infos)
+        show_jobs(invocation, infos, following)
     else:
+        if options.watch:
+            following = _watched().job(invocation, invocation.job(options.job))
         infos = [_job(invocation, wait=options.wait)]
+        if job_state(infos[0].state) in (*_UNSUCCESSFUL, "success"):
+            following = ()
 
         def fields(info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
             has_ended = job_state(info.state) in (*_UNSUCCESSFUL, "success")
@@ -52,7 +61,7 @@ def inspect(invocation: Invocation) -> None:
                 *_failure_fields(invocation, info),
             ]
 
-        output.show_one(invocation, infos[0], fields, job_name(infos[0].job))
+        output.show_one(invocation, infos[0], fields, job_name(infos[0].job), following)
     if options.wait:
         _raise_unsuccessful(invocation, infos)
 
@@ -156,8 +165,10 @@ def _progress_fields(invocation: Invocation, job: pps_pb2.Job) -> Sequence[tuple
 def list_(invocation: Invocation) -> None:
     """List jobs, newest first."""
     options = invocation.options
-    if options.id:
-        show_jobs(invocation, _job_set(invocation, invocation.set_id(options.id) or options.id, wait=False))
+    id = options.id and (invocation.set_id(options.id) or options.id)
+    following = _changed_jobs(invocation, id) if options.watch else ()
+    if id:
+        show_jobs(invocation, _job_set(invocation, id, wait=False), following)
         return
     request = pps_pb2.ListJobRequest(history=options.history)
     if not options.state:
@@ -171,11 +182,39 @@ def list_(invocation: Invocation) -> None:
     if options.state:
         selected = (info for info in infos if job_state(info.state) in options.state)
         infos = islice(selected, options.number or None)
-    show_jobs(invocation, infos)
+    show_jobs(invocation, infos, following)
 
 
-def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
-    """Print jobs in the selected output format."""
+def _watched() -> ModuleType:
+    from trunkline.cli import watched
+
+    return watched
+
+
+def _changed_jobs(invocation: Invocation, id: str | None) -> Iterator[pps_pb2.JobInfo]:
+    """Return an iterator over the jobs that the options of the list select, as they change."""
+    options = invocation.options
+    if options.input:
+        raise UsageError("list job --watch cannot select by --input; leave one of them out")
+    projects = [] if options.all_projects or id else [invocation.project]
+    pipelines = []
+    if options.pipeline:
+        pipeline = invocation.pipeline(options.pipeline)
+        projects, pipelines = [pipeline.project.name], [pipeline.name]
+    infos = _watched().jobs(invocation, projects=projects, pipelines=pipelines, job_ids=[id] if id else [])
+    return (info for info in infos if not options.state or job_state(info.state) in options.state)
+
+
+def show_jobs(
+    invocation: Invocation, infos: Iterable[pps_pb2.JobInfo], following: Iterable[pps_pb2.JobInfo] = ()
+) -> None:
+    """Print jobs in the selected output format.
+
+    Args:
+        invocation: the command.
+        infos: the jobs.
+        following: jobs that are printed as they change.
+    """
     whole = invocation.options.full_timestamps
 
     def row(info: pps_pb2.JobInfo) -> Sequence[str]:
@@ -192,7 +231,7 @@ def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
             job_state(info.state) + (f": {output.one_line(reason, 200)}" if reason else ""),
         )
 
-    output.show_many(invocation, infos, COLUMNS, row, lambda info: job_name(info.job))
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: job_name(info.job), following)
 
 
 def stop(invocation: Invocation) -> None:
@@ -242,6 +281,7 @@ COMMANDS = {
         (
             JOB_OR_ID,
             argument("--wait", action="store_true", help="wait until it has ended"),
+            WATCH,
             TIMEOUT,
             *SHOWING,
         ),
@@ -292,6 +332,7 @@ COMMANDS = {
             history_option("jobs of N older versions of the pipelines"),
             limit_option("jobs"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
+            WATCH,
             TIMEOUT,
             *SHOWING,
         ),

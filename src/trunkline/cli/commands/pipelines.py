@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.cli import deletion, output
 from trunkline.cli.commands import machines, repos
 from trunkline.cli.commands.pipeline_specs import REPROCESS
-from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, history_option
+from trunkline.cli.parsing import CHANGING, SHOWING, WATCH, Command, argument, history_option
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def inspect(invocation: Invocation) -> None:
     """Show a pipeline."""
     options = invocation.options
     pipeline = invocation.pipeline(options.name)
+    following = _changed(invocation, pipeline) if options.watch else ()
     info = invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True))
     if options.spec:
         _print_specs(invocation, [info])
@@ -78,7 +79,17 @@ def inspect(invocation: Invocation) -> None:
             *machines.bill(invocation, info.pipeline),
         ]
 
-    output.show_one(invocation, info, fields, pipeline_name(info.pipeline))
+    output.show_one(invocation, info, fields, pipeline_name(info.pipeline), following)
+
+
+def _changed(invocation: Invocation, pipeline: pps_pb2.Pipeline | None) -> Iterator[pps_pb2.PipelineInfo]:
+    """Return an iterator over pipelines as they change: one of them, or those of the project or of all."""
+    from trunkline.cli import watched
+
+    if pipeline is not None:
+        return watched.pipelines(invocation, projects=[pipeline.project.name], names=[pipeline.name])
+    projects = [] if invocation.options.all_projects else [invocation.project]
+    return watched.pipelines(invocation, projects=projects)
 
 
 def _print_specs(invocation: Invocation, infos: Iterable[pps_pb2.PipelineInfo]) -> None:
@@ -96,8 +107,10 @@ def list_(invocation: Invocation) -> None:
     request.history = options.history
     if options.commit:
         request.commit_set.id = options.commit
-    if options.name:
-        request.pipeline.CopyFrom(invocation.pipeline(options.name))
+    named = invocation.pipeline(options.name) if options.name else None
+    following = _changed(invocation, named) if options.watch else iter(())
+    if named is not None:
+        request.pipeline.CopyFrom(named)
     elif not options.all_projects:
         request.projects.add(name=invocation.project)
 
@@ -117,10 +130,11 @@ def list_(invocation: Invocation) -> None:
     infos = invocation.existing(invocation.pps.ListPipeline(request), options.name or options.all_projects)
     if options.state:
         infos = (info for info in infos if pipeline_state(info.state) in options.state)
+        following = (info for info in following if pipeline_state(info.state) in options.state)
     if options.spec:
         _print_specs(invocation, infos)
         return
-    output.show_many(invocation, infos, COLUMNS, row, lambda info: pipeline_name(info.pipeline))
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: pipeline_name(info.pipeline), following)
 
 
 def delete(invocation: Invocation) -> None:
@@ -258,7 +272,7 @@ COMMANDS = {
     ),
     "inspect pipeline": Command(
         inspect,
-        (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), *SHOWING),
+        (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), WATCH, *SHOWING),
         examples=(
             ("trunkline inspect pipeline count", "show its state, workers and last job"),
             ("trunkline inspect pipeline count --spec", "its spec, as it was submitted"),
@@ -281,6 +295,7 @@ COMMANDS = {
             ),
             argument("-s", "--spec", action="store_true", help="print the specs as submitted"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
+            WATCH,
             *SHOWING,
         ),
         examples=(

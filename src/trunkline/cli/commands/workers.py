@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, WATCH, Command, argument
 from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from trunkline.cli.invocation import Invocation
 
@@ -36,8 +36,15 @@ def list_(invocation: Invocation) -> None:
             info.reason,
         )
 
+    following: Iterable[control_pb2.WorkerInfo] = ()
+    if options.watch:
+        from trunkline.cli import watched
+
+        projects = [request.project] if request.project else []
+        names = [request.pipeline] if request.pipeline else []
+        following = watched.workers(invocation, projects=projects, names=names)
     workers = invocation.control.ListWorker(request)
-    output.show_many(invocation, workers, WORKERS, row, lambda info: info.id)
+    output.show_many(invocation, workers, WORKERS, row, lambda info: info.id, following)
 
 
 def inspect_storage(invocation: Invocation) -> None:
@@ -63,6 +70,7 @@ COMMANDS = {
         (
             argument("-p", "--pipeline", metavar="PIPELINE", help="only workers of this pipeline"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
+            WATCH,
             *SHOWING,
         ),
         examples=(
