@@ -8,7 +8,6 @@ after ``candidates.LIMIT`` the process ends. Must not import slow modules before
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -67,11 +66,14 @@ def main(words: Sequence[str]) -> int:
     """
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.setitimer(signal.ITIMER_REAL, candidates.LIMIT)
-    with contextlib.suppress(Exception):
+    try:
         current = words[0].removeprefix(":")
         kind, offered = answer(current, list(words[1:]))
         lines = [kind, *(_line(each) for each in offered if each.text.startswith(current))]
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Exception:  # noqa: BLE001 - a shell must show no error while somebody types
+        lines = []
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if lines:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
     return 0
