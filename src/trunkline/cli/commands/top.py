@@ -1,4 +1,4 @@
-"""Shows pipelines, jobs and workers live: a picture on a terminal, a line per change elsewhere."""
+"""Shows pipelines, jobs and workers live: a dashboard on a terminal, a line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -94,9 +94,34 @@ def top(invocation: Invocation) -> None:
     options = invocation.options
     if options.every < 0.05:
         raise UsageError("top --every must be at least 0.05 seconds")
-    live = sys.stdout.isatty() and not options.plain
-    draw = _live if live else _plain
-    draw(invocation, _snapshots(invocation))
+    if sys.stdin.isatty() and sys.stdout.isatty() and not options.plain and _has_textual():
+        _dashboard(invocation)
+    else:
+        _plain(_snapshots(invocation))
+
+
+def _has_textual() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("textual") is not None
+
+
+def _dashboard(invocation: Invocation) -> None:
+    from trunkline.cli.dashboard import Dashboard
+
+    options = invocation.options
+
+    def is_over(invocation: Invocation) -> bool:
+        return options.until_idle and read_state(invocation).idle
+
+    dashboard = Dashboard(invocation, "" if options.all_projects else invocation.project, is_over)
+    limit = invocation.timeout
+    if limit is not None:
+        dashboard.end_after(limit)
+    dashboard.run()
+    dashboard.wait()
+    if dashboard.has_run_out:
+        raise DeadlineExceeded("top has reached its --timeout")
 
 
 def _snapshots(invocation: Invocation) -> Iterator[Snapshot]:
@@ -207,9 +232,8 @@ def machines_text(snapshot: Snapshot) -> str:
 # Lines ------------------------------------------------------------------------------------------------------
 
 
-def _plain(invocation: Invocation, snapshots: Iterator[Snapshot]) -> None:
+def _plain(snapshots: Iterator[Snapshot]) -> None:
     """Print a line for every pipeline, job or set of workers that has changed."""
-    del invocation
     printed = {"machines": "no machines"}  # a fleet of processes has none, which is not worth a line
     for snapshot in snapshots:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
@@ -266,17 +290,8 @@ BAR = 24  # characters
 _GAP = (0, 2, 0, 0)  # between columns; with more the tables would not fit 80 characters
 
 
-def _live(invocation: Invocation, snapshots: Iterator[Snapshot]) -> None:
-    from rich.live import Live
-
-    del invocation
-    with Live(auto_refresh=False) as screen:
-        for snapshot in snapshots:
-            screen.update(picture(snapshot), refresh=True)
-
-
 def picture(snapshot: Snapshot) -> RenderableType:
-    """Return the picture for a terminal, for rich."""
+    """Return a picture of everything for a terminal, which the examples show."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -363,10 +378,12 @@ COMMANDS = {
                 type=float,
                 default=EVERY,
                 metavar="SECONDS",
-                help=f"seconds between updates ({EVERY})",
+                help=f"seconds between two lines of the same thing at least ({EVERY}); the dashboard follows events",
             ),
-            argument("--plain", action="store_true", help="print a line per change, also on a terminal"),
-            argument("-A", "--all-projects", action="store_true", help="of all projects"),
+            argument("--plain", action="store_true", help="print a line for each change, also on a terminal"),
+            argument(
+                "-A", "--all-projects", action="store_true", help="of all projects (p in the dashboard)"
+            ),
             TIMEOUT,
         ),
         examples=(
