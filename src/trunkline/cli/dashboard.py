@@ -251,7 +251,8 @@ class Dashboard(App[None]):
         table = self.query_one(DataTable)
         if not table.row_count:
             return None
-        return table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
+        key: str | None = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
+        return key
 
     def _current_row(self) -> Row | None:
         key = self._current_key()
