@@ -11,7 +11,7 @@ from trunkline.cli.parsing import CHANGING, SHOWING, WATCH, Command, argument, h
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
     from trunkline.rpc.gen import pfs_pb2
