@@ -56,6 +56,24 @@ def test_a_put_replaces_by_deleting_first(run, server, tree):
     assert sent == [("delete", "/x.txt", b""), ("add", "/x.txt", b"A")]
 
 
+def test_words_after_a_file_are_further_files(run, server, tree):
+    """As a shell leaves them of a pattern: -f *.txt."""
+    assert run("put", "file", "-f", "a.txt", "images@master:/x/", "d/b.txt", "d/z.txt", "-q").code == 0
+
+    assert [path for kind, path, _ in operations(server)[1] if kind == "add"] == [
+        "/x/a.txt",
+        "/x/b.txt",
+        "/x/z.txt",
+    ]
+
+
+def test_standard_input_is_the_source_where_it_is_no_terminal(spawn, server):
+    process = spawn("put", "file", "images@master:/x.txt", "-q")
+
+    assert process.communicate(b"data", timeout=30) == (b"", b"")
+    assert operations(server)[1] == [("delete", "/x.txt", b""), ("add", "/x.txt", b"data")]
+
+
 def test_an_append_only_adds(run, server, tree):
     run("put", "file", "images@master:/x.txt", "-f", "a.txt", "--append")
 
@@ -317,13 +335,56 @@ def test_diff_tells_what_changed_and_leaves_folders_out(run, server):
         pfs_pb2.DiffFileResponse(old_file=info("/c", 3)),
     ]
 
-    assert run("diff", "file", "images@master", "images@master^").out.splitlines() == [
+    assert run("diff", "file", "images@master", "images@master^", "--stat").out.splitlines() == [
         "CHANGE   NAME  OLD SIZE  NEW SIZE",
         "added    /a           -       1 B",
         "changed  /b         2 B       1 B",
         "deleted  /c         3 B         -",
     ]
     assert server.only("DiffFile").old_file.commit.branch.name == "master^1"
+    assert run("diff", "file", "images@master", "--name-only").out == "/a\n/b\n/c\n"
+
+
+def test_a_diff_shows_the_lines_of_texts_that_changed_and_names_what_is_no_text(run, server):
+    def info(path, id):
+        content = contents[id, path]
+        return pfs_pb2.FileInfo(
+            file=pfs_pb2.File(path=path, commit=commit("texts", id)), size_bytes=len(content)
+        )
+
+    contents = {
+        ("1" * 32, "/a"): b"to be\nor\n",
+        ("2" * 32, "/a"): b"to be\nor not",
+        ("2" * 32, "/new"): b"x\n",
+        ("1" * 32, "/cow.png"): b"PNG",
+        ("2" * 32, "/cow.png"): b"PNG!",
+        ("2" * 32, "/b"): b"\0\1",
+    }
+    server.answers["GetFile"] = lambda request: content(contents[request.file.commit.id, request.file.path])
+    server.answers["DiffFile"] = [
+        pfs_pb2.DiffFileResponse(old_file=info("/a", "1" * 32), new_file=info("/a", "2" * 32)),
+        pfs_pb2.DiffFileResponse(new_file=info("/new", "2" * 32)),
+        pfs_pb2.DiffFileResponse(old_file=info("/cow.png", "1" * 32), new_file=info("/cow.png", "2" * 32)),
+        pfs_pb2.DiffFileResponse(new_file=info("/b", "2" * 32)),
+    ]
+    old, new = f"default/texts@{'1' * 32}", f"default/texts@{'2' * 32}"
+
+    assert run("diff", "file", "texts@master").out.splitlines() == [
+        f"--- {old}:/a",
+        f"+++ {new}:/a",
+        "@@ -1,2 +1,2 @@",
+        " to be",
+        "-or",
+        "+or not",
+        "\\ No newline at end of file",
+        "--- /dev/null",
+        f"+++ {new}:/new",
+        "@@ -0,0 +1 @@",
+        "+x",
+        f"image {new}:/cow.png changed: 3 B to 4 B",
+        f"binary or large file {new}:/b changed: nothing to 2 B",
+    ]
+    assert "\033[32m+x\033[0m" in run("diff", "file", "texts@master", "--color", "always").out
 
 
 def test_copy_and_delete_are_operations_on_the_target(run, server):

@@ -137,10 +137,10 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
             ["list", "repo", "--projekt", "x"],
             'unrecognized arguments: --projekt x; did you mean "--project"?; see "trunkline list repo --help"',
         ),
-        (["put", "file", "a@b", "-f", "x", "y"], "repeat -f before each value"),
+        (["events", "-p", "a", "b"], "repeat --kind before each value"),
         (["get", "file", "a@b:/c", "--offset", "-1"], '"-1" is not a number of 0 or more'),
         (["--bogus", "list", "repo"], 'unknown option "--bogus" before the command'),
-        (["put", "file", "images@master"], "put file needs -f FILE"),
+        (["put", "file", "images@master"], "standard input has no name"),
         (["list", "repo", "-o", "xml"], '"xml" is not a format'),
         (["list", "repo", "-o", "jsonpath={.repo.name}"], "use --jq"),
         (["get", "file", "a@b:/", "-r"], "needs -o FOLDER"),
@@ -241,9 +241,9 @@ def test_every_command_is_in_the_module_of_the_table():
 def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):
     server.answers["ListCommit"] = [pfs_pb2.CommitInfo(commit={"repo": {"name": "a"}, "id": "1"}, error="x")]
 
-    def on_terminal(**env):
+    def on_terminal(*words, **env):
         leader, follower = pty.openpty()
-        process = spawn("list", "commit", "a", stdout=follower, env={"TERM": "xterm", **env})
+        process = spawn("list", "commit", "a", *words, stdout=follower, env={"TERM": "xterm", **env})
         process.wait(30)
         os.close(follower)
         output = os.read(leader, 4096).decode()
@@ -252,7 +252,31 @@ def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):
 
     assert "\033[31mfailed\033[0m" in on_terminal()
     assert "\033[" not in on_terminal(NO_COLOR="1")
+    assert "\033[" not in on_terminal("--color", "never", FORCE_COLOR="1")
     assert b"\033[" not in spawn("list", "commit", "a").communicate()[0]
+    assert b"\033[31m" in spawn("list", "commit", "a", env={"FORCE_COLOR": "1"}).communicate()[0]
+    assert b"\033[31m" in spawn("--color", "always", "list", "commit", "a").communicate()[0]
+
+
+def test_the_pager_shows_diffs_and_topics_on_terminals(spawn, server):
+    change = pfs_pb2.DiffFileResponse(new_file=pfs_pb2.FileInfo(file=pfs_pb2.File(path="/a")))
+    server.answers["DiffFile"] = [change]
+    env = {"TERM": "xterm", "TRUNKLINE_PAGER": "sed s/^/paged:/"}
+
+    def on_terminal(*words):
+        leader, follower = pty.openpty()
+        process = spawn(*words, stdout=follower, env=env)
+        assert process.wait(30) == 0
+        os.close(follower)
+        output = os.read(leader, 4096).decode()
+        os.close(leader)
+        return output
+
+    assert on_terminal("diff", "file", "texts@master").startswith("paged:")
+    assert "paged:" not in on_terminal("diff", "file", "texts@master", "--no-pager")
+    assert on_terminal("help", "output").startswith("paged:")
+    assert "paged:" not in on_terminal("help", "output", "--no-pager")
+    assert b"paged:" not in spawn("help", "output", env=env).communicate()[0]
 
 
 # Contexts ---------------------------------------------------------------------------------------------------

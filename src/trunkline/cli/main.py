@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import exit_codes, overview, parsing
+from trunkline.cli import colour, exit_codes, overview, parsing
 from trunkline.cli.command_table import TABLE
 from trunkline.errors import TrunklineError
 
@@ -94,8 +94,12 @@ def _run(words: Sequence[str]) -> int:
     if list(words[:1]) == ["help"]:
         from trunkline.cli import help_pages
 
-        if (page := help_pages.topic(list(words[1:]))) is not None:
-            print(page)
+        topic = [word for word in words[1:] if word != "--no-pager"]
+        if (page := help_pages.topic(topic)) is not None:
+            from trunkline.cli import pager
+
+            with pager.paged(use=topic == list(words[1:])):
+                print(page)
             return exit_codes.OK
     name, rest = parsing.split(words)
     if name not in TABLE:
@@ -111,6 +115,7 @@ def _run(words: Sequence[str]) -> int:
 
     from trunkline.cli.invocation import Invocation
 
+    colour.choose(options.color)
     with Invocation(options, name) as invocation:
         return command.run(invocation) or exit_codes.OK
 

@@ -12,6 +12,8 @@ from itertools import chain, islice
 from time import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from trunkline.cli import colour
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -235,7 +237,7 @@ def table(
     """
     out = out or sys.stdout
     limit = os.get_terminal_size(out.fileno()).columns if cut and out.isatty() else 0
-    for line in table_lines(columns, rows, colour=_wants_colour(out), limit=limit, following=following):
+    for line in table_lines(columns, rows, coloured=colour.is_wanted(out), limit=limit, following=following):
         print(line, file=out)
 
 
@@ -243,7 +245,7 @@ def table_lines(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    colour: bool,
+    coloured: bool,
     limit: int = 0,
     following: Iterable[Sequence[str]] = (),
 ) -> Iterator[str]:
@@ -252,7 +254,7 @@ def table_lines(
     Args:
         columns: headings; ``>`` before one aligns it to the right.
         rows: cells.
-        colour: whether to colour states.
+        coloured: whether to colour states.
         limit: characters of a line, beyond which the last cell is cut; 0: none is.
         following: further rows, which the widths of the columns do not wait for.
     """
@@ -266,7 +268,7 @@ def table_lines(
             before = sum(max(len(cell), width) for cell, width in zip(others, widths, strict=False))
             last = _cut(last, limit - before - 2 * len(others))
         yield "  ".join(
-            _aligned(cell, width, column.startswith(">"), colour and position > 0)
+            _aligned(cell, width, column.startswith(">"), coloured and position > 0)
             for cell, width, column in zip((*others, last), widths, columns, strict=True)
         ).rstrip()
 
@@ -276,22 +278,18 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= max(room, 8) else f"{text[: max(room, 8) - 1]}…"
 
 
-def _aligned(cell: str, width: int, right: bool, colour: bool) -> str:
+def _aligned(cell: str, width: int, right: bool, coloured: bool) -> str:
     text = f"{cell:>{width}}" if right else f"{cell:{width}}"
-    return _coloured(text, cell) if colour else text
+    return _coloured(text, cell) if coloured else text
 
 
 def _coloured(text: str, word: str) -> str:
     """Colour the state at the start of ``word``, without changing the width of the column."""
     state = word.split(" ", 1)[0].split(":", 1)[0]
     code = _COLOURS.get(state)
-    if code is None or not _wants_colour(sys.stdout):
+    if code is None or not colour.is_wanted(sys.stdout):
         return text
     return text.replace(state, f"\033[{code}m{state}\033[0m", 1)
-
-
-def _wants_colour(out: TextIO) -> bool:
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and out.isatty()
 
 
 # Text forms of values -------------------------------------------------------------------------------------------

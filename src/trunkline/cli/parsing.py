@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from trunkline.cli import colour
 from trunkline.cli.command_table import ALIASES, TABLE
 from trunkline.cli.exit_codes import UsageError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 #: Options with a value that every command has; they may also precede the command's words.
-WITH_VALUE = ("--address", "--context", "--project", "--ca")
+WITH_VALUE = ("--address", "--context", "--project", "--ca", "--color")
 _FLAGS = ("-q", "--quiet")
 #: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
 #: "find" and "finish", which do different things, 0.6.
@@ -121,11 +122,27 @@ COMMON = (
     argument("--ca", metavar="FILE", help="certificate of the CA that signed the server's ($PACH_CA_CERTS)"),
     argument("--context", metavar="NAME", help="the context that names server and project"),
     argument("--project", metavar="NAME", help="project of names that do not state one (default)"),
+    argument(
+        "--color",
+        choices=colour.CHOICES,
+        default="auto",
+        help="colours in output: auto (on terminals), always or never",
+    ),
     argument("-q", "--quiet", action="store_true", help="print no notes and no progress"),
 )
 
 
 WATCH = argument("-w", "--watch", action="store_true", help="go on with what changes, until Ctrl-C")
+
+
+class Several(argparse.Action):
+    """Appends a value; words that nothing else takes are further values: a shell makes several of ``*.csv``."""
+
+    def __call__(
+        self, _parser: object, options: argparse.Namespace, value: Any, _option: object = None
+    ) -> None:
+        """Append a value to those so far."""
+        setattr(options, self.dest, [*getattr(options, self.dest), value])
 
 
 class Parser(argparse.ArgumentParser):
@@ -149,6 +166,11 @@ class Parser(argparse.ArgumentParser):
             UsageError: the command does not take one of them.
         """
         options, extra = self.parse_known_args(words)
+        if extra and not any(word.startswith("-") for word in extra):
+            for action in self._actions:
+                if isinstance(action, Several) and (values := getattr(options, action.dest)):
+                    setattr(options, action.dest, [*values, *extra])
+                    extra = []
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}{self._hint(extra)}")
         return options

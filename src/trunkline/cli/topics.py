@@ -160,7 +160,12 @@ _ENVIRONMENT = Topic(
             "",
             ("Variable", "Means"),
             (
-                ("NO_COLOR", "any value: no colours"),
+                ("NO_COLOR", "any value: no colours, unless --color says always"),
+                ("FORCE_COLOR", "any value: colours also where output is no terminal"),
+                (
+                    "TRUNKLINE_PAGER, PAGER",
+                    "program that shows diffs and topics on a terminal (less); cat: none",
+                ),
                 ("TERM", "dumb: no colours"),
                 ("COLUMNS", "characters of a line of draw, where standard output is no terminal (80)"),
                 ("EDITOR, VISUAL", "editor of edit pipeline, after --editor (vi)"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, natural
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, Several, argument, natural
 from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2
 
@@ -32,6 +33,8 @@ def put(invocation: Invocation) -> None:
     file, _ = invocation.file(options.file)
     path = options.file.partition(":")[2]  # unchanged: a slash at its end makes it a folder
     sources = [*options.sources, *(upload_plan.read_list(options.input) if options.input else ())]
+    if not sources and not sys.stdin.isatty():
+        sources = [upload_plan.STDIN]
     if not sources:
         raise UsageError("put file needs -f FILE (- is standard input) or -i LIST")
     planned = upload_plan.plan(sources, path, recursive=options.recursive, skipped=invocation.note)
@@ -138,12 +141,31 @@ def _file_name(info: pfs_pb2.FileInfo) -> str:
 def diff(invocation: Invocation) -> None:
     """Compare a file or folder between two commits, by default a commit and its parent."""
     options = invocation.options
-    request = pfs_pb2.DiffFileRequest(new_file=invocation.file(options.file)[0])
+    request = pfs_pb2.DiffFileRequest(new_file=invocation.file(options.file)[0], shallow=options.shallow)
     if options.old:
         request.old_file.CopyFrom(invocation.file(options.old)[0])
+    changes: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
+    if not options.folders:
+        changes = (change for change in changes if not _changed_path(change).endswith("/"))
+    if options.name_only:
+        for change in changes:
+            print(_changed_path(change))
+    elif options.stat or options.folders or options.shallow or options.columns or _form(options) != "table":
+        _show_changes(invocation, changes)
+    else:
+        _show_lines(invocation, list(changes))
 
-    def path(change: pfs_pb2.DiffFileResponse) -> str:
-        return change.new_file.file.path or change.old_file.file.path
+
+def _form(options: Any) -> str:
+    return "json" if options.raw or options.jq else options.output or "table"
+
+
+def _changed_path(change: pfs_pb2.DiffFileResponse) -> str:
+    return change.new_file.file.path or change.old_file.file.path
+
+
+def _show_changes(invocation: Invocation, changes: Iterable[pfs_pb2.DiffFileResponse]) -> None:
+    """Print a row for each change."""
 
     def row(change: pfs_pb2.DiffFileResponse) -> Sequence[str]:
         has_old, has_new = change.HasField("old_file"), change.HasField("new_file")
@@ -152,12 +174,31 @@ def diff(invocation: Invocation) -> None:
             output.size(info.size_bytes) if exists else "-"
             for exists, info in ((has_old, change.old_file), (has_new, change.new_file))
         ]
-        return kind, path(change), *sizes
+        return kind, _changed_path(change), *sizes
 
-    changes: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
-    if not options.folders:
-        changes = (change for change in changes if not path(change).endswith("/"))
-    output.show_many(invocation, changes, ("CHANGE", "NAME", ">OLD SIZE", ">NEW SIZE"), row, path)
+    columns = ("CHANGE", "NAME", ">OLD SIZE", ">NEW SIZE")
+    output.show_many(invocation, changes, columns, row, _changed_path)
+
+
+def _show_lines(invocation: Invocation, changes: Iterable[pfs_pb2.DiffFileResponse]) -> None:
+    """Print the lines of text that changed, through the pager."""
+    from trunkline.cli import pager, text_diff
+
+    def side(change: pfs_pb2.DiffFileResponse, field: str) -> text_diff.Side:
+        if not change.HasField(field):
+            return text_diff.Side(_changed_path(change))
+        info: pfs_pb2.FileInfo = getattr(change, field)
+
+        def read() -> bytes:
+            pieces = invocation.pfs.GetFile(pfs_pb2.GetFileRequest(file=info.file))
+            return b"".join(piece.value for piece in pieces)
+
+        return text_diff.Side(_file_name(info), info.size_bytes, read)
+
+    with pager.paged(use=not invocation.options.no_pager):
+        for change in changes:
+            for line in text_diff.lines(side(change, "old_file"), side(change, "new_file")):
+                print(text_diff.coloured(line, sys.stdout))
 
 
 def copy(invocation: Invocation) -> None:
@@ -220,9 +261,9 @@ COMMANDS = {
                 "--file",
                 dest="sources",
                 metavar="FILE",
-                action="append",
+                action=Several,
                 default=[],
-                help="file, folder or URL to put, - for standard input; may be repeated",
+                help="files, folders or URLs to put, - for standard input (which is also the default in a pipe)",
             ),
             argument(
                 "-i",
@@ -242,8 +283,9 @@ COMMANDS = {
         ),
         examples=(
             ("trunkline put file texts@master -f hamlet.txt", "write a file under its own name"),
+            ("trunkline put file texts@master -f hamlet.txt othello.txt", "several files in one commit"),
             ("trunkline put file texts@master:/plays/ -r -f plays", "a folder with everything below it"),
-            ("echo 'to be' | trunkline put file texts@master:/note.txt -f -", "standard input"),
+            ("echo 'to be' | trunkline put file texts@master:/note.txt", "standard input"),
             ("trunkline put file texts@master:/log.txt -f hamlet.txt --append", "append to a file"),
         ),
     ),
@@ -294,12 +336,17 @@ COMMANDS = {
         (
             argument("file", metavar="NEW", help="repo@branch-or-id[:/path]"),
             argument("old", metavar="OLD", nargs="?", help="repo@branch-or-id[:/path] (the parent commit)"),
-            argument("--folders", action="store_true", help="also list folders that changed"),
+            argument("--stat", action="store_true", help="list the files that changed, with their sizes"),
+            argument("--name-only", action="store_true", help="print only the paths that changed"),
+            argument("-s", "--shallow", action="store_true", help="list what changed in the folder itself"),
+            argument("--folders", action="store_true", help="list folders that changed, too"),
+            argument("--no-pager", action="store_true", help="print directly, without $TRUNKLINE_PAGER"),
             *SHOWING,
         ),
         examples=(
             ("trunkline diff file texts@master", "what the last commit changed"),
             ("trunkline diff file texts@master texts@dev", "compare two branches"),
+            ("trunkline diff file texts@master --stat", "list the files that changed"),
         ),
     ),
     "copy file": Command(
