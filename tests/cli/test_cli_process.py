@@ -53,6 +53,40 @@ def test_list_repo_imports_protobuf_and_nothing_else_slow(server):
     assert "trunkline.rpc.gen.pps_pb2" not in imported
 
 
+def test_commands_connect_to_nothing_but_their_server(server, tmp_path):
+    """No telemetry and no search for updates: an audit hook sees every connection and every look-up of a name."""
+    commands = [
+        ["version"], ["list", "repo"], ["create", "repo", "a"], ["put", "file", "a@master:/x", "-f", __file__],
+        ["get", "file", "a@master:/x"], ["list", "commit", "a"], ["list", "pipeline"], ["list", "job"],
+        ["inspect", "job", "count@0123456789ab4def8123456789abcdef"], ["list", "worker"], ["draw", "pipeline"],
+        ["diff", "file", "a@master"], ["config", "list", "context"], ["help", "output"], ["list", "repo", "-h"],
+        ["--all"], ["completion", "bash"], ["lst", "repo"],
+    ]  # fmt: skip
+    probe = tmp_path / "probe.py"
+    probe.write_text(
+        "import contextlib, io, sys\n"
+        "connections = []\n"
+        "def watch(event, args):\n"
+        "    if event in ('socket.connect', 'socket.sendto'): connections.append(args[1])\n"
+        "    elif event == 'socket.getaddrinfo': connections.append(args[:2])\n"
+        "    elif event in ('subprocess.Popen', 'os.exec', 'os.posix_spawn', 'os.system'): connections.append(event)\n"
+        "sys.addaudithook(watch)\n"
+        "from trunkline.cli.main import main\n"
+        f"for words in {commands!r}:\n"
+        "    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())): main(words)\n"
+        "print(*connections, sep='\\n')\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, str(probe)],
+        env={**os.environ, "TRUNKLINE_ADDRESS": server.address}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    places = {line.replace("'", "").removeprefix("(b").removeprefix("(") for line in done.stdout.splitlines()}
+    assert places == {f"127.0.0.1, {server.port})"}
+    assert done.stdout.count(str(server.port)) >= 12
+
+
 def test_a_reader_that_closes_the_pipe_is_not_an_error(spawn, server):
     server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo(f"repo-{n:05}")) for n in range(20_000)]
     process = spawn("list", "repo")

@@ -124,7 +124,7 @@ class Dashboard(App[None]):
         self._limit: float | None = None
         #: Whether it ended because of ``end_after``.
         self.has_run_out = False
-        self._shown: tuple[object, ...] = ()
+        self._last: tuple[object, ...] = ()
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._events = Events(invocation, self._changed)
@@ -206,11 +206,11 @@ class Dashboard(App[None]):
     def _show(self) -> None:
         table = self.query_one(DataTable)
         rows = arranged(self._rows, self._text, self._column, reverse=self._reverse)
-        shown = (self.view, self._column, self._reverse, [(row.key, row.cells) for row in rows])
-        if shown == self._shown:
+        drawn = (self.view, self._column, self._reverse, [(row.key, row.cells) for row in rows])
+        if drawn == self._last:
             return
-        is_same_view = bool(self._shown) and self._shown[0] is self.view
-        self._shown = shown
+        is_same_view = bool(self._last) and self._last[0] is self.view
+        self._last = drawn
         key = self._current_key() if is_same_view else None
         top, left_edge = table.scroll_y, table.scroll_x
         table.clear(columns=True)

@@ -1,6 +1,6 @@
 """Compares the content of files line by line, as ``diff -u`` does.
 
-What is no text, or too much of it, is named with its sizes instead.
+Binary files, and long ones, are named with their sizes instead.
 """
 
 from __future__ import annotations

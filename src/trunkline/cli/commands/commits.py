@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, output
+from trunkline.cli import deletion, output, waiting
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -152,7 +152,10 @@ def wait(invocation: Invocation) -> None:
     """
     options = invocation.options
     infos: Iterable[pfs_pb2.CommitInfo]
-    with invocation.waiting(f"commit {options.commit}"):
+    with (
+        invocation.waiting(f"commit {options.commit}"),
+        waiting.for_text(invocation, f"waiting for commit {options.commit}"),
+    ):
         if set_id := invocation.set_id(options.commit):
             commit_set = pfs_pb2.CommitSet(id=set_id)
             request = pfs_pb2.InspectCommitSetRequest(commit_set=commit_set, wait=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import output, waiting
 from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument
 from trunkline.errors import NotFound, TrunklineError
 from trunkline.rpc.gen import control_pb2
@@ -23,7 +23,8 @@ def create(invocation: Invocation) -> None:
     """Define the environment of an image name by a folder with ``requirements.txt`` and ``files/``."""
     options = invocation.options
     requests = frames(options.name, options.folder)
-    info = invocation.control.CreateImage(requests, invocation.timeout)
+    with waiting.for_text(invocation, f"building image {options.name}"):
+        info = invocation.control.CreateImage(requests, invocation.timeout)
     if info.state == "failed":
         raise TrunklineError(f"image {info.name} could not be built: {info.reason}")
     files = ", ".join(info.paths) or "no files"

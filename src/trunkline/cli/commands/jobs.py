@@ -6,7 +6,7 @@ from itertools import islice
 from time import time
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, failed_datums, output
+from trunkline.cli import deletion, failed_datums, output, waiting
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -73,8 +73,9 @@ def wait(invocation: Invocation) -> None:
         JobFailed: a job has failed.
     """
     options = invocation.options
-    with invocation.waiting(f"job {options.job}"):
-        set_id = invocation.set_id(options.job)
+    set_id = invocation.set_id(options.job)
+    job = None if set_id else invocation.job(options.job)
+    with invocation.waiting(f"job {options.job}"), waiting.for_jobs(invocation, options.job, job, set_id):
         infos = _job_set(invocation, set_id, wait=True) if set_id else [_job(invocation, wait=True)]
     show_jobs(invocation, infos)
     _raise_unsuccessful(invocation, infos)
