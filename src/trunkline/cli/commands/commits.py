@@ -383,8 +383,8 @@ COMMANDS = {
         (COMMIT_OR_ID, RECURSIVE, deletion.YES, deletion.DRY_RUN, *CHANGING),
         examples=(
             (
-                "trunkline squash commit texts@master^",
-                "remove a commit from the history; its files stay in the next one",
+                "trunkline squash commit texts@master^ --recursive",
+                "remove a commit and its outputs from the history; its files stay in the next one",
             ),
         ),
     ),

@@ -180,6 +180,6 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
-        examples=(("trunkline restart datum count@ /hamlet.txt", "start a running datum again"),),
+        examples=(("trunkline restart datum train@ /hamlet.txt", "start a running datum again"),),
     ),
 }

@@ -103,7 +103,7 @@ COMMANDS = {
             FILE,
             argument("-d", "--duration", metavar="DURATION", help="how long, such as 30s (10s)"),
         ),
-        examples=(("trunkline debug profile cpu cpu.txt -d 30s", "where the server spends its time"),),
+        examples=(("trunkline debug profile cpu cpu.txt -d 5s", "where the server spends its time"),),
     ),
     "debug binary": Command(
         binary,

@@ -81,7 +81,7 @@ COMMANDS = {
         ),
         examples=(
             ("trunkline edit pipeline count", "change its spec in $EDITOR and update it"),
-            ('trunkline edit pipeline count --editor "nano -w"', "in another editor"),
+            ('trunkline edit pipeline count --editor "code --wait"', "in another editor"),
         ),
     ),
 }

@@ -284,7 +284,12 @@ COMMANDS = {
             argument("--free-ips", type=count, metavar="N", help="free addresses in the profile's subnets"),
             *SHOWING,
         ),
-        examples=(("trunkline fargate plan -f count.yaml", "sizes and prices of the workers of a spec"),),
+        examples=(
+            (
+                "trunkline fargate plan -f count.yaml --profiles profile.yaml",
+                "sizes and prices of the workers of a spec",
+            ),
+        ),
     ),
     "fargate render": Command(
         render,
@@ -299,7 +304,10 @@ COMMANDS = {
             ),
         ),
         examples=(
-            ("trunkline fargate render --cluster lab --format terraform", "a Fargate profile for Terraform"),
+            (
+                "trunkline fargate render -f count.yaml --cluster lab --region us-east-1",
+                "a Fargate profile for the workers of a spec, as a file for eksctl",
+            ),
         ),
     ),
 }

@@ -223,7 +223,7 @@ COMMANDS = {
                 "run the first datum of a spec here, in the folder work",
             ),
             (
-                "trunkline run datum -f count.yaml --local work --path /lear.txt",
+                "trunkline run datum -f count.yaml --local other --path /lear.txt",
                 "the datum that reads a file",
             ),
         ),

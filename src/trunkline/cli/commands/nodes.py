@@ -384,8 +384,8 @@ COMMANDS = {
         ),
         examples=(
             (
-                "trunkline nodes render -f count.yaml --cluster lab --autoscaler karpenter",
-                "a node pool for Karpenter",
+                "trunkline nodes render -f count.yaml --cluster lab --region us-east-1",
+                "a node group for Cluster Autoscaler",
             ),
         ),
     ),
