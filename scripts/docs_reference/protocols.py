@@ -41,6 +41,10 @@ SHOWN = {
     "storage": "trunkline.control.v1.StorageInfo",
     "worker-token": "trunkline.machines.v1.WorkerTokenInfo",
 }
+#: Services that a server does not answer, but something else does.
+_ELSEWHERE = {
+    "pachyderm.worker.Worker": "Workers answer it, for the programs of pipelines with `datum_batching`.",
+}
 _TYPES = {
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_BOOL: "boolean",
@@ -72,10 +76,14 @@ def rpcs() -> str:
     for name, service in methods.SERVICES.items():
         servicer = built.get(name)
         lines += [f"## {name}", ""]
-        if servicer is None:
+        if name in _ELSEWHERE:
+            lines += [_ELSEWHERE[name], ""]
+        elif servicer is None:
             lines += ["Not built: every call is answered with UNIMPLEMENTED.", ""]
         rows = [_rpc(service, method, servicer) for method in service.methods_by_name]
-        lines += [table(("RPC", "Request", "Answer", "Built", "Notes"), rows), ""]
+        width = 5 if any(row[4] for row in rows) else 4
+        heads = ("RPC", "Request", "Answer", "Built", "What it does")
+        lines += [table(heads[:width], [row[:width] for row in rows]), ""]
     return "\n".join(lines)
 
 
@@ -116,8 +124,8 @@ def _rpc(service: ServiceDescriptor, name: str, servicer: type | None) -> tuple[
     method = service.methods_by_name[name]
     request = f"{'stream of ' if method.client_streaming else ''}{code(method.input_type.name)}"
     answer = f"{'stream of ' if method.server_streaming else ''}{code(method.output_type.name)}"
-    is_built = hasattr(servicer, name)
-    return code(name), request, answer, "yes" if is_built else "no", COMMENTS.get(method.full_name, "")
+    built = "yes" if hasattr(servicer, name) else "by workers" if service.full_name in _ELSEWHERE else "no"
+    return code(name), request, answer, built, COMMENTS.get(method.full_name, "")
 
 
 def _message(name: str) -> Descriptor:
