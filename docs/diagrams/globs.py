@@ -20,8 +20,8 @@ WIDTH, ROW, LEVEL, INSET = 182, 30, 16, 5
 TOP, BOTTOM, GAP = 46, 34, 8
 #: Text, weak text, frame, its filling.
 THEMES = {
-    "light": ("#1f2933", "#5b6773", "#0072b2", "#0072b2"),
-    "dark": ("#e6e9ec", "#9aa5b1", "#56b4e9", "#56b4e9"),
+    "light": ("#1a1f27", "#566072", "#104cef", "#104cef"),
+    "dark": ("#e6eaf0", "#a3adbc", "#559aec", "#559aec"),
 }
 
 
