@@ -82,7 +82,9 @@ def build(root: Path, work: Path) -> Path:
     titles = {page: sources.title_of(text, page) for page, text in texts.items()}
     text = (root / "mkdocs.yml").read_text()
     settings = yaml.load(text, Settings)
-    names = {page: title.removeprefix("trunkline ") for page, title in titles.items()}  # of commands, in the menu
+    names = {
+        page: title.removeprefix("trunkline ") for page, title in titles.items()
+    }  # of commands, in the menu
     settings["nav"] = sources.expanded(settings["nav"], texts, names)
     head = text.partition("\nnav:")[0]
     menu = yaml.safe_dump({"nav": settings["nav"]}, allow_unicode=True, sort_keys=False)
