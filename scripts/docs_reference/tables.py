@@ -162,8 +162,17 @@ def state_table(kind: type[StrEnum], transitions: Mapping[Any, frozenset[Any]]) 
 def pachctl_commands() -> str:
     """Return what became of each command of pachctl."""
     rows = [(code(f"pachctl {name}"), _counterpart(name), "the same") for name in sorted(pachctl_verbs.SAME)]
-    rows += [(code(f"pachctl {name}"), "none", text) for name, text in sorted(pachctl_verbs.INSTEAD.items())]
+    rows += [
+        (code(f"pachctl {name}"), "none", _advice(text))
+        for name, text in sorted(pachctl_verbs.INSTEAD.items())
+    ]
     return table(("pachctl", "Trunkline", "Difference, or what to use"), rows)
+
+
+def _advice(text: str) -> str:
+    """Return what to use instead of a command, with its commands as code and its pages as links."""
+    text = re.sub(r'"((?:trunkline|kubectl) [^"]+)"', r"`\1`", text)
+    return re.sub(r"\bdocs/([a-z]+)/([a-z-]+)\.md", r"[\2](../\1/\2.md)", text)
 
 
 def _counterpart(name: str) -> str:
