@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -55,10 +56,30 @@ PAINTED = """(selector) => new Promise((resolve) => {
 PIXELS = """() => {
   window.seen = {};
   const look = () => {
-    for (const [name] of document.body.innerText.matchAll(/pixel-\\d+/g))
+    for (const [name] of document.querySelector("main").innerText.matchAll(/pixel-\\d+/g))
       if (!(name in window.seen)) { window.seen[name] = 0; requestAnimationFrame(() => window.seen[name] = Date.now()); }
   };
   new MutationObserver(look).observe(document.body, {childList: true, subtree: true, characterData: true});
+}"""
+#: Begins to wait, in ``window.after``, for a text that comes to a list after a key is pressed: milliseconds until then.
+AFTER_KEY = """(text) => { window.after = new Promise((resolve) => addEventListener("keydown", () => {
+  const begun = performance.now();
+  const look = () => [...document.querySelectorAll("main [role=gridcell]")].some((cell) => cell.innerText.includes(text))
+    ? requestAnimationFrame(() => resolve(performance.now() - begun))
+    : requestAnimationFrame(look);
+  look();
+}, {once: true, capture: true})); }"""
+#: Presses a tab and returns the milliseconds until a canvas has a picture.
+DRAWN = """async () => {
+  const begun = performance.now();
+  [...document.querySelectorAll("main [role=tab]")].find((tab) => tab.innerText.includes("Timeline")).click();
+  for (;;) {
+    await new Promise(requestAnimationFrame);
+    const canvas = document.querySelector("main .timeline canvas");
+    if (!canvas || canvas.width <= 300) continue;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    if (pixels.some((value, at) => at % 4 === 2 && value > 200)) return performance.now() - begun;
+  }
 }"""
 
 
@@ -173,51 +194,61 @@ def jobs(console: Console) -> list[list[str]]:
 
 
 def pixel(console: Console) -> list[list[str]]:
-    """From before the call that makes a repo until its name is on the screen."""
+    """From before the call that makes a repo until its name is on the screen, in the tab that is in front.
+
+    The others draw too: without a window, Chromium calls no tab hidden, but gives those behind one frame a second.
+    """
     rows = []
     for tabs in (1, 50):
+        first = f"pixel-{tabs:02d}"
+        console.create_repo(first)
         with console.context() as context:
             pages = [context.new_page() for _ in range(tabs)]
             for page in pages:
-                page.goto(REPOS)
-                page.wait_for_selector("main [role=row], main table")
+                page.goto(f"{REPOS}?q={first}")
+                page.get_by_text(first, exact=True).wait_for()
+                page.get_by_text("Live", exact=True).wait_for()
                 page.evaluate(PIXELS)
+            front = pages[0]
+            front.bring_to_front()
             delays = []
-            for number in range(20):
-                name = f"pixel-{tabs}{number:03d}"
+            for number in range(40):
+                name = f"{first}{999 - number}"  # the newest is the first of the list
                 begun = time.time() * 1000
                 console.create_repo(name)
-                for page in pages[:: max(1, tabs // 5)]:
-                    page.wait_for_function("(name) => window.seen[name] > 0", arg=name)
-                    delays.append(page.evaluate("(name) => window.seen[name]", name) - begun)
+                front.wait_for_function("(name) => window.seen[name] > 0", arg=name)
+                delays.append(front.evaluate("(name) => window.seen[name]", name) - begun)
+                front.wait_for_timeout(120)
         delays.sort()
         worst = delays[int(len(delays) * 0.95)]
-        rows.append(
-            [f"event to pixel, p95, {tabs} tab{'s' if tabs > 1 else ''}", f"{worst:.0f} ms", "≤ 200 ms"]
-        )
+        what = f"event to pixel, p95, {tabs} tab{'s' if tabs > 1 else ''}"
+        rows.append([what, f"{worst:.0f} ms (median {median(delays):.0f})", "≤ 200 ms"])
     return rows
 
 
 def list_(console: Console) -> list[list[str]]:
-    """Jump to the end of a folder of a million files."""
+    """Jump to the end of a folder of a million files by its key."""
     delays = []
     for _ in range(ROUNDS):
         with console.page() as page:
             page.goto("/ui/p/default/repos/wide/tree/master/all/")
-            page.get_by_text("0000000.txt").first.wait_for()
-            page.locator("[role=grid]").first.focus()
-            begun = page.evaluate("() => performance.now()")
+            page.get_by_text("1,000,000 entries").wait_for()
+            page.locator("main [role=row][data-row='0']").focus()
+            page.evaluate(AFTER_KEY, "0999999.txt")
             page.keyboard.press("End")
-            page.get_by_text("0999999.txt").first.wait_for()
-            delays.append(page.evaluate("() => performance.now()") - begun)
-    return [["folder of 1 M files, jump to the end", f"{median(delays):.0f} ms", "≤ 300 ms"]]
+            delays.append(page.evaluate("() => window.after"))
+    return [["folder of 1 M files, jump to the end", times(median(delays), console), "≤ 300 ms"]]
 
 
 def timeline(console: Console) -> list[list[str]]:
-    """The timeline of a job with a million datums."""
-    address = f"/ui/p/default/jobs/large/{console.large}?tab=timeline"
-    first = median([console.painted(address, "main canvas ~ * details, main details") for _ in range(ROUNDS)])
-    return [["timeline of 1 M datums, first picture", times(first, console), "≤ 500 ms"]]
+    """From the press of its tab until the timeline of a job with a million datums is drawn."""
+    delays = []
+    for _ in range(ROUNDS):
+        with console.page() as page:
+            page.goto(f"/ui/p/default/jobs/large/{console.large}")
+            page.get_by_role("tab", name="Timeline").wait_for()
+            delays.append(page.evaluate(DRAWN))
+    return [["timeline of 1 M datums, first picture", times(median(delays), console), "≤ 500 ms"]]
 
 
 def logs(console: Console) -> list[list[str]]:
@@ -244,30 +275,45 @@ def logs(console: Console) -> list[list[str]]:
 
 
 def tabs(console: Console) -> list[list[str]]:
-    """Processor time of the server while 50 browsers listen and ten things a second change."""
-    streams = [urllib.request.urlopen(f"{console.origin}/events?kind=repo") for _ in range(50)]
-    for stream in streams:
-        threading.Thread(target=drain, args=(stream,), daemon=True).start()
-    try:
-        changing = measured(console, lambda number: console.create_repo(f"tabs-{number}"), 10, 10)
-        idle = measured(console, lambda _: None, 1, 10)
-    finally:
-        for stream in streams:
-            stream.close()
-    alone = measured(console, lambda number: console.create_repo(f"alone-{number}"), 10, 10)
+    """Processor time of the server with 50 listening browsers and without them, in turns of three seconds."""
+    more: dict[int, list[float]] = {0: [], 10: []}
+    for turn in range(5):
+        for rate, differences in more.items():
+
+            def act(number: int, rate: int = rate, turn: int = turn) -> None:
+                if rate:
+                    console.create_repo(f"tabs-{turn}-{number}")
+
+            with listening(console, 50):
+                watched = measured(console, act, rate or 1, 3)
+            alone = measured(console, lambda number: act(100 + number), rate or 1, 3)
+            differences.append(watched - alone)
     return [
-        ["50 live tabs, nothing changes: server", f"{idle:.1f} % of a core", "≤ 5 %"],
-        [
-            "50 live tabs, 10 changes a second: server, above the changes",
-            f"{changing - alone:.1f} %",
-            "≤ 5 %",
-        ],
-    ]
+        ["50 live tabs, nothing changes: server, more than without", f"{median(more[0]):.1f} % of a core", "≤ 5 %"],
+        ["50 live tabs, 10 changes a second: the same", f"{median(more[10]):.1f} % of a core", "≤ 5 %"],
+    ]  # fmt: skip
 
 
-def drain(stream: object) -> None:
-    with contextlib.suppress(Exception):
-        while stream.read1(65_536):
+@contextlib.contextmanager
+def listening(console: Console, number: int) -> Iterator[None]:
+    """Listen to the events of repos by so many connections."""
+    host, port = console.origin.removeprefix("http://").split(":")
+    request = f"GET /events?kind=repo HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+    sockets = [socket.create_connection((host, int(port))) for _ in range(number)]
+    for each in sockets:
+        each.sendall(request)
+        each.recv(65_536)
+        threading.Thread(target=drain, args=(each,), daemon=True).start()
+    try:
+        yield
+    finally:
+        for each in sockets:
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def drain(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        while connection.recv(65_536):
             pass
 
 

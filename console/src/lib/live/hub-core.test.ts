@@ -104,15 +104,24 @@ describe("the hub", () => {
     expect(browser.newest.query).toContain("after=e-5");
   });
 
-  it("sends the last event of each thing, once per 100 ms", () => {
+  it("sends the last event of each thing at once, and then once per 100 ms", () => {
     const one = tab();
     one.send({ type: "listen", id: 1, topic: {}, after: "" });
     openWith(5);
     browser.say("job", 6, job("a", "STARTING"));
     browser.say("job", 7, job("b", "RUNNING"));
     browser.say("job", 8, job("a", "RUNNING"));
-    browser.pass(100);
+    browser.pass(10);
     expect(one.events()).toEqual([job("b", "RUNNING"), job("a", "RUNNING")]);
+    browser.say("job", 9, job("a", "SUCCESS"));
+    browser.pass(90);
+    expect(one.events()).toHaveLength(2);
+    browser.pass(10);
+    expect(one.events().at(-1)).toEqual(job("a", "SUCCESS"));
+    browser.pass(1_000);
+    browser.say("job", 10, job("b", "SUCCESS"));
+    browser.pass(10);
+    expect(one.events().at(-1)).toEqual(job("b", "SUCCESS"));
   });
 
   it("resumes after the last position when topics change, and closes the old stream when the new one has begun", () => {

@@ -35,8 +35,9 @@ interface Recent {
   event: LiveEvent;
 }
 
-/** Milliseconds between two messages to a tab. */
+/** Milliseconds between two messages to a tab, and those in which the first one collects what comes together. */
 const PACE = 100;
+const GATHER = 10;
 /** Milliseconds to collect changes of topics, as when a page is left for another. */
 const SETTLE = 20;
 /** Milliseconds without a connection until tabs show it: a restart of the server is shorter. */
@@ -66,7 +67,10 @@ export class Hub {
   #interrupted = false;
   #heartbeat = 15;
   #settling = false;
-  #flushing = false;
+  #gathering = false;
+  /** A message was sent less than `PACE` ago; whether there is more to send then. */
+  #resting = false;
+  #waiting = false;
   #cancelPatience: (() => void) | undefined;
   #cancelSilence: (() => void) | undefined;
   #time = 0;
@@ -215,11 +219,22 @@ export class Hub {
   }
 
   #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
+    if (this.#resting) this.#waiting = true;
+    if (this.#resting || this.#gathering) return;
+    this.#gathering = true;
+    this.#surroundings.later(GATHER, () => {
+      this.#gathering = false;
+      this.#flushAndRest();
+    });
+  }
+
+  #flushAndRest(): void {
+    this.#flush();
+    this.#resting = true;
+    this.#waiting = false;
     this.#surroundings.later(PACE, () => {
-      this.#flushing = false;
-      this.#flush();
+      this.#resting = false;
+      if (this.#waiting) this.#flushAndRest();
     });
   }
 
