@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docs_reference.markdown import code, fence, page, table
+from docs_reference.markdown import code, example, fence, page, table
 from trunkline.cli import help_pages, overview, parsing
 from trunkline.cli.command_table import TABLE
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from trunkline.cli.parsing import Argument, Command
 
+#: Runs the examples of all commands.
+EXAMPLES_TEST = "tests/e2e/test_examples_of_help.py"
 FOLDER = "docs/reference/cli"
 
 
@@ -64,8 +66,13 @@ def _page(name: str, command: Command) -> str:
     lines = [TABLE[name][1], "", fence(usage), ""]
     if command.examples:
         lines += ["## Examples", ""]
-        for example, meaning in command.examples:
-            lines += [f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}:", "", fence(example), ""]
+        for line, meaning in command.examples:
+            lines += [
+                f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}:",
+                "",
+                example(line, EXAMPLES_TEST),
+                "",
+            ]
     for title, positional in (("Arguments", True), ("Options", False)):
         chosen = [each for each in command.arguments if help_pages.is_positional(each) == positional]
         if chosen:

@@ -48,6 +48,16 @@ def fence(text: str) -> str:
     return f"```text\n{text}\n```"
 
 
+def example(text: str, test: str) -> str:
+    """Return a block with an example that a test runs.
+
+    Args:
+        text: the commands.
+        test: the path of the test.
+    """
+    return f"<!-- run by: {test} -->\n```sh\n{text}\n```"
+
+
 def page(title: str, description: str, body: str) -> str:
     """Return a whole generated page.
 

@@ -25,6 +25,7 @@ PATTERNS = {
     "parts": r"\d+ (?:chunks?|packs?)",
     "age": rf"(?<![\w.])(?:less than a second|just now|now|an? (?:second|minute|hour|day)"
     rf"|{_NUMBER} ?{_UNIT}(?!\w)(?: ?{_NUMBER} ?{_UNIT}(?!\w))*)(?: ago)?(?!\w)",
+    "amount": r"(?<![\w.])0\.\d{3,}(?!\w)",
 }
 _VARIABLE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTERNS.items()))
 _ELLIPSIS = "..."
