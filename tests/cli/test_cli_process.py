@@ -12,7 +12,8 @@ import sys
 import threading
 
 import pytest
-from cli_messages import repo
+from cli_messages import Refusal, repo
+from grpc import StatusCode
 
 from trunkline.cli import config, help_pages, overview, pachctl_verbs
 from trunkline.cli.command_table import TABLE
@@ -264,6 +265,19 @@ def test_global_options_may_precede_the_command(run, server):
     assert run("--project", "art", "-q", f"--address={server.address}", "list", "repo").code == 0
 
     assert server.only("ListRepo").projects[0].name == "art"
+
+
+def test_the_server_and_each_call_are_printed_on_request(run, server, monkeypatch):
+    server.answers["InspectRepo"] = Refusal(StatusCode.NOT_FOUND, "none")
+
+    before, after = run("-v", "list", "repo"), run("inspect", "repo", "a", "-v")
+    monkeypatch.setenv("TRUNKLINE_LOG", "debug")
+    by_variable = run("list", "repo")
+
+    assert f"{server.address} (from TRUNKLINE_ADDRESS), project default\n/pfs_v2.API/ListRepo: " in before.err
+    assert "/pfs_v2.API/InspectRepo: NOT_FOUND after " in after.err
+    assert "/pfs_v2.API/ListRepo: " in by_variable.err
+    assert before.out == by_variable.out
 
 
 def test_every_command_is_in_the_module_of_the_table():

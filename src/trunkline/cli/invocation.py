@@ -52,6 +52,8 @@ class Invocation:
         #: The parsed options of the command.
         self.options: Any = options
         self.quiet: bool = options.quiet
+        level = os.environ.get("TRUNKLINE_LOG", "")
+        self._is_verbose = level == "debug" or getattr(options, "verbose", False)
         self._command = command
         self._trace: CommandTrace | None = None
 
@@ -82,7 +84,13 @@ class Invocation:
             metadata.append(("authn-token", target.token))
         if self.transaction:
             metadata.append(("pach-transaction", self.transaction))
-        return Channel(target.address, metadata, Trust(target.ca_files, target.ca))
+        trust = Trust(target.ca_files, target.ca)
+        if self._is_verbose:
+            from trunkline.cli.call_log import LoggedChannel
+
+            print(f"{target.address} (from {target.source}), project {target.project}", file=sys.stderr)
+            return LoggedChannel(target.address, metadata, trust)
+        return Channel(target.address, metadata, trust)
 
     @cached_property
     def transaction(self) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Options with a value that every command has; they may also precede the command's words.
 WITH_VALUE = ("--address", "--context", "--project", "--ca", "--color")
-_FLAGS = ("-q", "--quiet")
+_FLAGS = ("-q", "--quiet", "-v", "--verbose")
 #: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
 #: "find" and "finish", which do different things, 0.6.
 SIMILAR = 0.65
@@ -129,6 +129,12 @@ COMMON = (
         help="colours in output: auto (on terminals), always or never",
     ),
     argument("-q", "--quiet", action="store_true", help="print no notes and no progress"),
+    argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print the server and each call to it, with its time, on standard error",
+    ),
 )
 
 

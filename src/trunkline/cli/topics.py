@@ -193,7 +193,10 @@ _ENVIRONMENT = Topic(
             (
                 ("TRUNKLINE_DATABASE", "serve: the database, as --database"),
                 ("TRUNKLINE_STORE", "serve: the object store, as --store"),
-                ("TRUNKLINE_LOG", "serve: lowest level of log records, as --log-level (info)"),
+                (
+                    "TRUNKLINE_LOG",
+                    "lowest level of log records: of serve, as --log-level (info); of other commands debug is as -v",
+                ),
                 ("TRUNKLINE_LOG_FORMAT", "serve: text or json, as --log-format (text)"),
                 ("TRUNKLINE_LAUNCHER", "serve: program that starts commands in containers, as --launcher"),
                 (
