@@ -123,8 +123,10 @@ _OUTPUT = Topic(
         ),
         Section(
             "Terminals",
-            "Colours and progress bars appear on terminals only; NO_COLOR turns colours off. The last column of a table"
-            " is cut where the line of a terminal ends, never in a pipe or file.",
+            "Colours and progress appear on terminals only; --color, NO_COLOR and FORCE_COLOR say otherwise. The last"
+            " column of a table is cut where the line of a terminal ends, never in a pipe or file. Diffs and topics go"
+            " through a pager (--no-pager: not). While wait waits, a line says how far it is; in a pipe it is a line"
+            " for each change, at most every 30 s.",
         ),
     ),
 )
