@@ -114,6 +114,20 @@ def test_one_descends_from_a_pipeline_to_a_log_and_returns(busy):
     asyncio.run(look())
 
 
+def test_ctrl_c_ends_it_also_while_one_types(busy):
+    async def look():
+        async with running(busy.address) as (dashboard, pilot):
+            await shows(dashboard, pilot, "edges")
+            await pilot.press("slash", "q", "ctrl+c")
+            end = time.monotonic() + PATIENCE
+            while dashboard.is_running:
+                assert time.monotonic() < end
+                await pilot.pause(0.02)
+        assert dashboard.return_code == 0
+
+    asyncio.run(look())
+
+
 def test_rows_are_filtered_and_sorted(busy):
     async def look():
         async with running(busy.address) as (dashboard, pilot):

@@ -45,7 +45,7 @@ KEYS = (
     ("l", "the log of the row's pipeline, job or datum"),
     ("p", "choose a project"),
     ("arrows, PgUp, PgDn, Home, End", "move; left and right where rows are wider"),
-    ("q", "end"),
+    ("q, Ctrl-C", "end"),
 )
 HINTS = "Enter open  Esc back  / filter  s sort  l log  p project  ? keys  q end"
 
@@ -93,6 +93,7 @@ class Dashboard(App[None]):
     """
     BINDINGS: ClassVar = [
         Binding("q", "quit", "End"),
+        Binding("ctrl+c", "quit", "End", priority=True),
         Binding("slash", "filter", "Filter"),
         Binding("escape", "up", "Back"),
         Binding("s", "sort(1)", "Sort"),
