@@ -22,6 +22,7 @@ from trunkline.rpc.gen import (
     control_pb2,
     debug_pb2,
     explain_pb2,
+    machines_pb2,
     pfs_pb2,
     pps_pb2,
     transaction_pb2,
@@ -64,6 +65,7 @@ class ScriptedServer:
             (explain_pb2, "Explain"),
             (transaction_pb2, "API"),
             (debug_pb2, "Debug"),
+            (machines_pb2, "Machines"),
         ):
             server.add_generic_rpc_handlers((self._handlers(module.DESCRIPTOR.services_by_name[service]),))
         port = server.add_insecure_port("127.0.0.1:0")

@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has closed the pipe, as "head" does. Python must not report it at exit either.
         _discard_output()
         return exit_codes.OK
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            print(f"trunkline: interrupted; {note}", file=sys.stderr)
         return exit_codes.INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -371,6 +371,7 @@ COMMANDS = {
         (
             argument("file", metavar="REPO@COMMIT:/PATH", help="the file, and the commit to begin with"),
             argument("-n", "--number", "--limit", type=natural, default=0, help="at most that many commits"),
+            argument("--json", action="store_true", dest="raw", help="the same as -o json, as in pachctl"),
             TIMEOUT,
             *SHOWING,
         ),

@@ -42,7 +42,12 @@ def put(invocation: Invocation) -> None:
     total = sum(sizes) if len(sizes) == len(planned) else None
 
     with Progress(total, quiet=invocation.quiet) as progress:
-        uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
+        try:
+            uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
+        except KeyboardInterrupt as interrupt:
+            if total is None or progress.done < total:  # else the server may have committed
+                interrupt.add_note("nothing was committed")
+            raise
     number = f": {len(planned):,} file{'s' if len(planned) != 1 else ''}, {output.size(progress.done)}"
     invocation.report("put", "file", options.file, number, files=len(planned), bytes=progress.done)
 

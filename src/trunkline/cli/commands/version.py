@@ -20,16 +20,18 @@ def version(invocation: Invocation) -> None:
     """Print the client's version and, without --client-only, the server's."""
     options = invocation.options
     client, server = f"{__version__} ({build_commit() or 'unknown commit'})", ""
-    if not options.client_only:
-        server = _server_version(invocation)
-    if options.output == "json":
-        import json
+    try:
+        if not options.client_only:
+            server = _server_version(invocation)
+    finally:  # the client's is known also when no server answers
+        if options.output == "json":
+            import json
 
-        print(json.dumps({"client": client, **({"server": server} if server else {})}, indent=2))
-        return
-    print(f"client  {client}")
-    if server:
-        print(f"server  {server}  at {invocation.channel.address}")
+            print(json.dumps({"client": client, **({"server": server} if server else {})}, indent=2))
+        else:
+            print(f"client  {client}")
+            if server:
+                print(f"server  {server}  at {invocation.channel.address}")
 
 
 def _server_version(invocation: Invocation) -> str:
