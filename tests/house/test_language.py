@@ -40,6 +40,10 @@ INSTEAD = {
     r"\bthe way through\b": "how to",
     r"\bwho wants\b": "to …, do …",
     r"\bdoors?\b": "interface",
+    r"\b(?:simply|easily|seamless(?:ly)?|powerful|blazing(?:ly)?|robust(?:ly)?|obviously)\b": "nothing, or the fact",
+    r"\b(?:leverag(?:e|es|ed|ing)|utili[sz](?:e|es|ed|ing))\b": "use",
+    r"\bin order to\b": "to",
+    r"\bof course\b": "nothing",
     r"(?<!for )\bhands? in\b|\bhanded in\b|\bhanding in\b|\bhand-ins?\b": "report, record, complete; completion",
 }
 PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instead in INSTEAD.items()}
@@ -50,6 +54,7 @@ EXEMPT = (
     "src/trunkline/console/",  # built from console/
     "protos/pachyderm/",  # the API of Pachyderm, word by word
     "src/trunkline/rpc/gen/",  # generated
+    "src/trunkline/rpc/asgi/static/",  # of others
     "tests/golden/",  # frozen
     "tests/house/test_language.py",
     "docs/plots/chain.svg",  # drawn
