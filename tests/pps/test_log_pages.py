@@ -130,6 +130,10 @@ PATTERNS = (
     Pattern(text=", 2"),
     Pattern(text="true"),
     Pattern(text="c 1[0-9]$", is_expression=True),
+    Pattern(text="^[^0-9]*1", is_expression=True),
+    Pattern(text=r"\Aplain 1|zzz", is_expression=True),
+    Pattern(text=r"(?-m:[0-9]$)", is_expression=True),
+    Pattern(text="zzz", is_expression=True),
     Pattern(text="ERROR", is_expression=True),
 )
 
@@ -140,7 +144,10 @@ def test_a_search_returns_exactly_the_lines_whose_message_matches(written: Writt
     matching = [matching_messages(written.messages, pattern) for pattern in PATTERNS]
     assert [lines for lines, _ in answers] == matching
     assert [total for _, total in answers] == [len(lines) for lines in matching]
-    assert [pattern.text for pattern, lines in zip(PATTERNS, matching, strict=True) if not lines] == ["true"]
+    assert [pattern.text for pattern, lines in zip(PATTERNS, matching, strict=True) if not lines] == [
+        "true",
+        "zzz",
+    ]
 
 
 def matching_messages(messages: list[str], pattern: Pattern) -> list[str]:

@@ -94,6 +94,10 @@ def parse(query: str) -> LogQuery:
     return LogQuery(tuple(matchers), tuple(filters))
 
 
+#: What means the begin or end of the whole text, or switches off that ^ and $ mean those of a line.
+_ONE_TEXT = re.compile(r"\\[AzCQ]|\(\?[a-zA-Z]*-")
+
+
 def line_filter(pattern: str, *, negated: bool) -> Callable[[str], bool]:
     """Return the test of a line by an expression, which may match any part of it.
 
@@ -106,6 +110,21 @@ def line_filter(pattern: str, *, negated: bool) -> Callable[[str], bool]:
     """
     limits.check_text(pattern, limits.LOG_QUERY, "the expression for log lines")
     return _line_filter("!~" if negated else "|~", pattern)
+
+
+def block_filter(pattern: str) -> Callable[[str], bool] | None:
+    """Return the test of many lines at once: false means that no line of a text matches, true that one may.
+
+    Args:
+        pattern: a valid expression, as ``line_filter`` takes it.
+
+    Returns:
+        The test; None for an expression that can tell the begin of a line from that of a text.
+    """
+    if _ONE_TEXT.search(pattern):
+        return None
+    expression = _compiled(f"(?m){pattern}")
+    return lambda text: expression.search(_encoded(text)) is not None
 
 
 def _text(quoted: str | None, raw: str | None) -> str:
