@@ -43,6 +43,8 @@ class TrunklineError(Exception):
     #: What to do about it in general, for the reference; the message says what to do about one error.
     remedy: ClassVar[str] = "Read the message."
 
+    #: A command that helps, where the command line knows one.
+    hint: str = ""
     #: Whether a server returned it; false for errors that are noticed before anything is sent.
     answered = False
 

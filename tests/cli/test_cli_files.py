@@ -472,3 +472,12 @@ def test_the_hand_made_reading_gives_what_protobuf_wrote(data):
 def test_broken_messages_are_wire_errors_and_nothing_else(data):
     with contextlib.suppress(WireError):
         list(fields(data))
+
+
+def test_a_folder_that_is_read_as_a_file_says_how_to_download_it(run, server):
+    server.answers["GetFile"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "it is a folder")
+    server.answers["InspectFile"] = pfs_pb2.FileInfo(file_type=pfs_pb2.FileType.DIR)
+
+    outcome = run("get", "file", "texts@master:/plays")
+
+    assert outcome.err.splitlines()[-1] == "hint: trunkline get file texts@master:/plays -r -o FOLDER"

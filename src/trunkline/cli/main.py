@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except TrunklineError as error:
-        hint, page = getattr(error, "hint", ""), exit_codes.page(error, words)
-        return _fail(words, error.code, exit_codes.exit_code(error), error.message, hint, page)
+        page = exit_codes.page(error, words)
+        return _fail(words, error.code, exit_codes.exit_code(error), error.message, error.hint, page)
     except BrokenPipeError:
         # The reader has closed the pipe, as "head" does. Python must not report it at exit either.
         _discard_output()

@@ -10,6 +10,7 @@ from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, Several, argument, natural
 from trunkline.cli.progress import Progress
+from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
@@ -68,18 +69,28 @@ def get(invocation: Invocation) -> None:
     if not quiet and not is_glob:
         total = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file)).size_bytes
     call = "GetFileTAR" if options.recursive else "GetFile"
-    with (
-        Progress(total, quiet=quiet) as progress,
-        invocation.channel.server_stream(f"/pfs_v2.API/{call}", request) as frames,
-    ):
-        if options.recursive:
-            root = "/" if is_glob else ref.path
-            number = downloads.to_folder(frames, root, options.output, progress.add)
-            invocation.note(f"got {number:,} files, {output.size(progress.done)}")
-        elif to_stdout:
-            downloads.to_stdout(frames, progress.add)
-        else:
-            downloads.to_file(frames, options.output, progress.add)
+    try:
+        with (
+            Progress(total, quiet=quiet) as progress,
+            invocation.channel.server_stream(f"/pfs_v2.API/{call}", request) as frames,
+        ):
+            if options.recursive:
+                root = "/" if is_glob else ref.path
+                number = downloads.to_folder(frames, root, options.output, progress.add)
+                invocation.note(f"got {number:,} files, {output.size(progress.done)}")
+            elif to_stdout:
+                downloads.to_stdout(frames, progress.add)
+            else:
+                downloads.to_file(frames, options.output, progress.add)
+    except InvalidArgument as error:
+        if not options.recursive and not is_glob and _is_folder(invocation, file):
+            error.hint = f"trunkline get file {options.file} -r -o FOLDER"
+        raise
+
+
+def _is_folder(invocation: Invocation, file: pfs_pb2.File) -> bool:
+    info: pfs_pb2.FileInfo = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
+    return info.file_type == pfs_pb2.FileType.DIR
 
 
 def list_(invocation: Invocation) -> None:
