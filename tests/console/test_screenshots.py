@@ -1,8 +1,9 @@
-"""Pictures of every page in both themes, for people to look at.
+"""Pictures of every page in both themes and two widths, in each state that a page can have, for people to look at.
 
-They go to the folder that ``TRUNKLINE_SCREENSHOTS`` names, or else nowhere that stays:
+They go to the folder that ``TRUNKLINE_SCREENSHOTS`` names, or else nowhere that stays. Those of the main state at
+1,280 pixels are kept in the documentation:
 
-    TRUNKLINE_SCREENSHOTS=docs/console scripts/test-console tests/console/test_screenshots.py
+    TRUNKLINE_SCREENSHOTS=docs/console scripts/test-console tests/console/test_screenshots.py -k main
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 import story as stories
+from proxies import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Watched
+    from playwright.sync_api import Page, Route
     from servers import Server
+
+pytestmark = pytest.mark.timeout(900)
 
 #: Bytes of a picture that shows something.
 LEAST = 8_000
+#: How the server answers a call that failed inside it.
+FAILURE = {"code": 13, "message": "the server has a fault; its log says more", "details": []}
+#: Pages that nothing can change, and therefore listen to nothing.
+SILENT = {"compare", "create", "edit", "jobCompare", "settings", "settingsPart"}
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +38,31 @@ def story(shared: Server) -> stories.Story:
     return stories.tell(shared)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_has_a_picture(
-    watch: Callable[..., Watched], story: stories.Story, origin: str, tmp_path: Path, theme: str
-) -> None:
+THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
+WIDTHS = pytest.mark.parametrize("width", [1280, 1920])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("TRUNKLINE_SCREENSHOTS", tmp_path))
     folder.mkdir(exist_ok=True)
+    return folder
+
+
+def draw(page: Page, path: Path) -> None:
+    """Save a picture of what the window shows."""
+    page.wait_for_timeout(400)  # transitions
+    picture = page.screenshot(path=path)
+    assert len(picture) > LEAST, path.stem
+
+
+def settled(page: Page) -> None:
+    page.locator("main h1").wait_for()
+    page.wait_for_function("() => !document.querySelector('main [aria-busy=true]')")
+
+
+def main_pages(story: stories.Story) -> dict[str, str]:
+    """Return the address of every page, and of more parts of some, by the name of its picture."""
     more = {
         "timeline": f"{story.pages()['job']}?tab=timeline",
         "datums": f"{story.pages()['job']}?tab=datums",
@@ -44,11 +72,142 @@ def test_every_page_has_a_picture(
         "secrets": "/ui/settings/secrets",
         "settingsPart": "/ui/settings/limits",  # "about" names a folder of this machine
     }
+    return story.pages() | more
+
+
+@THEMES
+def test_every_page_has_a_picture_of_its_main_state(
+    watch: Callable[..., Watched], story: stories.Story, origin: str, folder: Path, theme: str
+) -> None:
     page = watch(origin, color_scheme=theme).context.new_page()
-    for name, address in (story.pages() | more).items():
+    for name, address in main_pages(story).items():
         page.goto(address)
-        page.locator("main h1").wait_for()
-        page.wait_for_function("() => !document.querySelector('main [aria-busy=true]')")
-        page.wait_for_timeout(400)  # transitions
-        picture = page.screenshot(path=folder / f"{name}-{theme}.png")
-        assert len(picture) > LEAST, name
+        settled(page)
+        draw(page, folder / f"{name}-{theme}.png")
+
+
+@THEMES
+def test_every_page_has_a_picture_in_a_wide_window(
+    watch: Callable[..., Watched], story: stories.Story, origin: str, folder: Path, theme: str
+) -> None:
+    page = watch(origin, color_scheme=theme, viewport={"width": 1920, "height": 1080}).context.new_page()
+    for name, address in main_pages(story).items():
+        page.goto(address)
+        settled(page)
+        draw(page, folder / f"{name}-{theme}-1920.png")
+
+
+def gone(story: stories.Story) -> dict[str, str]:
+    """Return addresses of what does not exist, for every page that is about one thing."""
+    none = "0" * 32
+    return {
+        "dag": "/ui/p/none",
+        "repo": "/ui/p/default/repos/imagse",
+        "commits": "/ui/p/default/repos/none/commits",
+        "tree": f"/ui/p/default/repos/images/tree/{none}/",
+        "file": "/ui/p/default/repos/images/tree/master/none.png",
+        "compare": f"/ui/p/default/repos/images/compare/{none}...master/",
+        "pipeline": "/ui/p/default/pipelines/egdes",
+        "edit": "/ui/p/default/pipelines/none/edit",
+        "projectJobs": "/ui/p/none/jobs",
+        "jobCompare": f"/ui/p/default/jobs/compare/edges/{none}...{story.good_job}",
+        "job": f"/ui/p/default/jobs/edges/{none}",
+        "datum": f"/ui/p/default/jobs/edges/{story.failed_job}/datums/{none}",
+        "run": f"/ui/runs/{none}",
+        "logs": "/ui/logs?pipeline=none",
+        "settingsPart": "/ui/settings/none",
+        "missing": "/ui/nowhere",
+    }
+
+
+def filtered(story: stories.Story) -> dict[str, str]:
+    """Return addresses with filters that nothing matches."""
+    return {
+        "dag": "/ui/p/default?q=zzz",
+        "repos": "/ui/p/default/repos?q=zzz",
+        "pipelines": "/ui/p/default/pipelines?q=zzz",
+        "projectJobs": "/ui/p/default/jobs?state=KILLED",
+        "jobs": "/ui/jobs?state=KILLED",
+        "datums": f"{story.pages()['job']}?tab=datums&text=zzz",
+        "logs": f"{story.pages()['logs']}&q=zzz",
+        "machines": "/ui/machines?pipeline=zzz",
+        "limits": "/ui/settings/limits?q=zzz",
+    }
+
+
+#: Pages of a server that has nothing yet.
+EMPTY = {
+    "home": "/ui/",
+    "dag": "/ui/p/default",
+    "repos": "/ui/p/default/repos",
+    "pipelines": "/ui/p/default/pipelines",
+    "projectJobs": "/ui/p/default/jobs",
+    "jobs": "/ui/jobs",
+    "runs": "/ui/runs",
+    "logs": "/ui/logs",
+    "machines": "/ui/machines",
+    "secrets": "/ui/settings/secrets",
+}
+
+
+@WIDTHS
+@THEMES
+def test_pages_have_pictures_of_what_is_gone_or_filtered_away(
+    watch: Callable[..., Watched], story: stories.Story, origin: str, folder: Path, theme: str, width: int
+) -> None:
+    watched = watch(origin, color_scheme=theme, viewport={"width": width, "height": 800})
+    watched.expect("404")
+    page = watched.context.new_page()
+    for state, addresses in (("gone", gone(story)), ("filtered", filtered(story))):
+        for name, address in addresses.items():
+            page.goto(address)
+            settled(page)
+            draw(page, folder / f"{name}-{state}-{theme}-{width}.png")
+
+
+@WIDTHS
+@THEMES
+def test_pages_have_pictures_of_first_load_failure_and_a_lost_stream(
+    watch: Callable[..., Watched], story: stories.Story, shared: Server, folder: Path, theme: str, width: int
+) -> None:
+    with Proxy(shared.address) as proxy:
+        watched = watch(proxy.origin, color_scheme=theme, viewport={"width": width, "height": 800})
+        watched.expect("ERR_|Failed to load resource|Failed to fetch|500|preload")
+        page = watched.context.new_page()
+        end = f"{theme}-{width}.png"
+        for name, address in story.pages().items():
+            held: list[Route] = []
+            page.route("**/api/**", held.append)  # no answer
+            page.goto(address)
+            page.locator("main h1").wait_for()
+            draw(page, folder / f"{name}-loading-{end}")
+            page.goto("about:blank")
+            for route in held:
+                route.abort()
+            page.unroute_all()
+            page.route("**/api/**", lambda route: route.fulfill(status=500, json=FAILURE))
+            page.goto(address)
+            page.locator("main h1").wait_for()
+            draw(page, folder / f"{name}-failed-{end}")
+            page.unroute_all()
+            page.goto(address)
+            settled(page)
+            proxy.cut()
+            if name not in SILENT:
+                page.locator("main").get_by_text("No connection to the server").wait_for()
+            draw(page, folder / f"{name}-stale-{end}")
+            proxy.restore()
+
+
+@WIDTHS
+@THEMES
+def test_pages_of_an_empty_server_have_pictures(
+    watch: Callable[..., Watched], server: Server, folder: Path, theme: str, width: int
+) -> None:
+    page = watch(
+        f"http://{server.address}", color_scheme=theme, viewport={"width": width, "height": 800}
+    ).context.new_page()
+    for name, address in EMPTY.items():
+        page.goto(address)
+        settled(page)
+        draw(page, folder / f"{name}-empty-{theme}-{width}.png")

@@ -294,6 +294,14 @@ async def test_a_subscriber_that_goes_ends_the_call_and_the_access_log_has_it(ap
     ]
 
 
+async def test_the_access_log_has_the_id_of_a_request_that_pages_show_with_its_failure(api, caplog):
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with caplog.at_level(logging.INFO, logger=ACCESS):
+        await api.post(INSPECT, headers=[(b"traceparent", f"00-{trace_id}-00f067aa0ba902b7-00".encode())])
+
+    assert [record.trace_id for record in caplog.records] == [trace_id]
+
+
 async def test_a_slow_reader_holds_one_batch(api, pfs):
     exchange = api.begin(DOWNLOAD, text('{"offset": "1"}'))
     exchange.take_nothing()

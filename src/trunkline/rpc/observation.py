@@ -47,7 +47,15 @@ class Observation:
         """Report the call with the name of its status code."""
         duration = time.perf_counter() - self._begun
         call = self.call
-        events.call_done(call.rpc, code, duration, caller=str(call.caller), peer=call.peer, span=self._span)
+        events.call_done(
+            call.rpc,
+            code,
+            duration,
+            caller=str(call.caller),
+            peer=call.peer,
+            span=self._span,
+            trace_id="" if call.trace is None else call.trace.trace_id,
+        )
 
 
 def _trace_above(call: Call) -> trace.TraceContext | None:

@@ -282,7 +282,14 @@ def call_began() -> None:
 
 
 def call_done(
-    method: str, code: str, seconds: float, *, caller: str, peer: str, span: tracing.OpenSpan | None
+    method: str,
+    code: str,
+    seconds: float,
+    *,
+    caller: str,
+    peer: str,
+    span: tracing.OpenSpan | None,
+    trace_id: str = "",
 ) -> None:
     """Report an API call: a metric always, a record in the access log, and the end of its span.
 
@@ -293,6 +300,8 @@ def call_done(
         caller: the identity of the caller.
         peer: the address it came from.
         span: the call's span; None without one.
+        trace_id: of the trace that it belongs to, which pages of the console show as the request's id; empty
+            without one.
     """
     if _metrics is not None:
         _metrics.call_done(method, code, seconds)
@@ -316,6 +325,8 @@ def call_done(
             "caller": caller,
             "peer": peer,
         }
+        if trace_id:
+            extra["trace_id"] = trace_id
         _access.info("call", extra=extra)
 
 
