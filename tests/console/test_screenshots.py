@@ -100,7 +100,7 @@ def test_every_page_has_a_picture_in_a_wide_window(
         draw(page, folder / f"{name}-{theme}-1920.png")
 
 
-def gone(story: stories.Story) -> dict[str, str]:
+def missing_pages(story: stories.Story) -> dict[str, str]:
     """Return addresses of what does not exist, for every page that is about one thing."""
     none = "0" * 32
     return {
@@ -123,7 +123,7 @@ def gone(story: stories.Story) -> dict[str, str]:
     }
 
 
-def filtered(story: stories.Story) -> dict[str, str]:
+def filtered_pages(story: stories.Story) -> dict[str, str]:
     """Return addresses with filters that nothing matches."""
     return {
         "dag": "/ui/p/default?q=zzz",
@@ -162,7 +162,7 @@ def test_pages_have_pictures_of_what_is_gone_or_filtered_away(
     watched = watch(origin, color_scheme=theme, viewport={"width": width, "height": 800})
     watched.expect("404")
     page = watched.context.new_page()
-    for state, addresses in (("gone", gone(story)), ("filtered", filtered(story))):
+    for state, addresses in (("gone", missing_pages(story)), ("filtered", filtered_pages(story))):
         for name, address in addresses.items():
             page.goto(address)
             settled(page)
