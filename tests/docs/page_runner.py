@@ -41,8 +41,9 @@ LIMIT = 90.0
 START_LIMIT = 30.0
 #: Seconds without a new line after which such a program has said what it has to say, for updates.
 _QUIET = 0.5
-#: What a server logs depends on the machine; pages show its failures alone.
-_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z (?:INFO|DEBUG) .*\n?", re.MULTILINE)
+#: What a server logs depends on the machine, and whether a command says that it still waits on its speed: pages show
+#: neither.
+_LOG_LINE = re.compile(r"^(?:\d{4}-\d\d-\d\dT\S+Z (?:INFO|DEBUG) |waiting for ).*\n?", re.MULTILINE)
 #: The port that pages name. Each run has another one, so that pages can run side by side.
 PORT = "30650"
 #: What a page shows for the reader's home; the working folder is in it.
