@@ -45,7 +45,7 @@ def test_stacks_name_the_thread_and_the_module_of_each_function() -> None:
     (parked,) = (stack for stack in stacks if stack.startswith("parked;"))
     frames = [frame.rpartition(":")[0] for frame in parked.rpartition(" ")[0].split(";")]
     assert frames[1] == "threading._bootstrap"
-    assert any(frame.endswith("test_profiles._park") for frame in frames)
+    assert any(frame.endswith("test_server_profiles._park") for frame in frames)
     assert frames.index("threading.run") < next(
         index for index, frame in enumerate(frames) if frame.endswith("._park")
     )
@@ -56,6 +56,6 @@ def test_a_heap_profile_shows_how_much_each_type_grew() -> None:
 
     profile = profiles.count_objects(0.1, Waits(lambda: objects.extend(Grown() for _ in range(50))))
 
-    (line,) = (line for line in profile.splitlines() if line.endswith("test_profiles.Grown"))
+    (line,) = (line for line in profile.splitlines() if line.endswith("test_server_profiles.Grown"))
     assert line.split()[1] == "50"
     assert line.split()[3] == "+50"
