@@ -221,7 +221,7 @@ def test_several_specs_are_sent_together_and_a_refusal_changes_nothing(run, serv
 
     outcome = run("create", "pipeline", "-f", str(path))
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "two.json: nothing to run; nothing was changed" in outcome.err
     assert "CreatePipelineV2" not in server.asked
 
@@ -236,7 +236,7 @@ def test_the_invalid_spec_of_several_is_named(run, server, tmp_path):
 
     outcome = run("validate", "pipeline", "-f", str(path))
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert 'two.json, spec 2 of 2 (pipeline "bad"): nothing to run' in outcome.err
 
 
@@ -586,7 +586,7 @@ def test_version_shows_both_sides(run, server):
         (grpc.StatusCode.PERMISSION_DENIED, 5),
         (grpc.StatusCode.UNAUTHENTICATED, 5),
         (grpc.StatusCode.UNAVAILABLE, 6),
-        (grpc.StatusCode.INVALID_ARGUMENT, 1),
+        (grpc.StatusCode.INVALID_ARGUMENT, 2),
         (grpc.StatusCode.INTERNAL, 1),
     ],
 )

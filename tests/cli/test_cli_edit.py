@@ -45,7 +45,7 @@ def test_a_refused_text_is_not_lost(run, server, edges):
 
     outcome = run("edit", "pipeline", "edges", "--editor", "sed -i s/true/false/")
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     path = Path(outcome.err.splitlines()[0].rpartition(" ")[2].strip())
     assert "false" in path.read_text(encoding="utf-8")
     path.unlink()

@@ -23,6 +23,9 @@ TIMEOUT = 124  # as timeout(1) does
 INTERRUPTED = 130  # 128 + SIGINT, as shells do
 
 _BY_CODE = {
+    "USAGE": USAGE,
+    "INVALID_ARGUMENT": USAGE,
+    "JOB_FAILED": JOB_FAILED,
     "NOT_FOUND": NOT_FOUND,
     "ALREADY_EXISTS": CONFLICT,
     "FAILED_PRECONDITION": CONFLICT,
@@ -75,8 +78,4 @@ def page(error: TrunklineError, words: Sequence[str]) -> str:
 
 def exit_code(error: TrunklineError) -> int:
     """Return the exit code for ``error``."""
-    if isinstance(error, UsageError) or (isinstance(error, InvalidArgument) and not error.answered):
-        return USAGE
-    if isinstance(error, JobFailed):
-        return JOB_FAILED
     return _BY_CODE.get(error.code, FAILURE)
