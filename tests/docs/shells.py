@@ -71,6 +71,8 @@ class Shell:
             stderr=subprocess.DEVNULL,
             pass_fds=(inner,),
             start_new_session=True,
+            # Programs in the background of a script ignore Ctrl-C, and a shell cannot undo that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(inner)
         if terminal:

@@ -168,7 +168,7 @@ def test_specs_are_validated_without_being_created(shared: Server, client: Clien
     }
 
     command(shared, "validate", "pipeline", "-f", "-", text=json.dumps(spec))
-    command(shared, "validate", "pipeline", "-f", "-", text=json.dumps({**spec, "datum_tries": -1}), code=1)
+    command(shared, "validate", "pipeline", "-f", "-", text=json.dumps({**spec, "datum_tries": -1}), code=2)
 
     assert list(client.pps.list_pipeline()) == []
 

@@ -69,6 +69,8 @@ def page(error: TrunklineError, words: Sequence[str]) -> str:
         error: that the command ended with.
         words: the command line.
     """
+    if words[:1] == ["serve"]:  # no server shows pages
+        return ""
     if isinstance(error, JobFailed):
         return handbook_pages.DEBUG_DATUM if error.hint else ""
     if isinstance(error, InvalidArgument) and error.answered and "pipeline" in words:
