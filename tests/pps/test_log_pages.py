@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,6 +118,27 @@ def check_part(written: Written, name: LogName, place: int, value: str) -> None:
     assert all(by_position[line.position] == line for line in own.lines)
     middle = written.window(Place(position=own.lines[5].position, after=2), name)
     assert (list(middle.lines), middle.before) == (own.lines[5:7], 5)
+
+
+def test_clients_read_long_batches_at_the_same_time(world: PpsWorld) -> None:
+    world.repo("images")
+    pipeline = world.pipeline("edges", pfs("images"))
+    world.stop_controller()
+    dice = random.Random(3)
+    for number in range(4):
+        lines = [logs.Line("", BEGIN + number, f"{number} {dice.random()}", True) for _ in range(10_000)]
+        world.versions.write(
+            logs.store, pipeline_id=pipeline, job_id=None, worker_id="w", lines=lines, data=logs.pack(lines)
+        )
+
+    def read(number: int) -> list[str]:
+        windows = [log_pages.window(world.versions, LOG, Place(number=number * 10_000 + 5)) for _ in range(20)]
+        return [line.line.message[:2] for window in windows for line in window.lines]
+
+    with ThreadPoolExecutor(4) as threads:
+        read_by_each = list(threads.map(read, range(4)))
+
+    assert read_by_each == [[f"{number} "] * 20 * log_pages.LINES for number in range(4)]
 
 
 PATTERNS = (

@@ -45,7 +45,6 @@ _BATCHES = 16
 #: Seconds by which lines of a datum may be outside of the time that it ran.
 _LATE = 60.0
 _LINES = Decoder(tuple[str, float, str, bool])
-_DECOMPRESSOR = zstandard.ZstdDecompressor()
 
 
 class LogName(Struct, frozen=True, kw_only=True):
@@ -392,6 +391,7 @@ class _Reader:
             some: the batches.
             all_of_them: yield a batch that was removed meanwhile too, without lines.
         """
+        decompressor = zstandard.ZstdDecompressor()  # one may not be used by two threads at once
         for start in range(0, len(some), _BATCHES):
             cancellation.check()
             part = some[start : start + _BATCHES]
@@ -400,7 +400,7 @@ class _Reader:
             )
             for batch, content in zip(part, packed, strict=True):
                 if content is not None:
-                    yield batch, _DECOMPRESSOR.decompress(content)
+                    yield batch, decompressor.decompress(content)
                 elif all_of_them:
                     yield batch, b""
 
