@@ -286,7 +286,9 @@ def test_a_name_that_leads_nowhere_says_what_was_deleted_when_and_what_is_like_i
     without_repo = deletion(repo="sketches", ref=commit)
     shop.repo("sketches")
     of_another_repo = deletion(repo="sketches", ref="0" * 32)
-    scale_calls.call(shop, "pfs_v2.API/DeleteRepo", pfs_pb2.DeleteRepoRequest(repo=repo))  # as others know the shop
+    scale_calls.call(
+        shop, "pfs_v2.API/DeleteRepo", pfs_pb2.DeleteRepoRequest(repo=repo)
+    )  # as others know the shop
 
     assert (without_commit.kind, without_repo.kind) == ("commit", "repo")
     assert 0 < without_commit.at.ToSeconds() <= without_repo.at.ToSeconds()

@@ -132,7 +132,9 @@ def test_clients_read_long_batches_at_the_same_time(world: PpsWorld) -> None:
         )
 
     def read(number: int) -> list[str]:
-        windows = [log_pages.window(world.versions, LOG, Place(number=number * 10_000 + 5)) for _ in range(20)]
+        windows = [
+            log_pages.window(world.versions, LOG, Place(number=number * 10_000 + 5)) for _ in range(20)
+        ]
         return [line.line.message[:2] for window in windows for line in window.lines]
 
     with ThreadPoolExecutor(4) as threads:
