@@ -94,4 +94,4 @@ def test_a_pipeline_that_is_gone_says_so(page: Page, context: object) -> None:
     context.expect("404")
     page.goto("/ui/p/default/pipelines/never/edit")
 
-    expect(page.get_by_text("This does not exist, or it was deleted.")).to_be_visible()
+    expect(page.get_by_role("heading", name="The pipeline never does not exist.")).to_be_visible()
