@@ -80,9 +80,9 @@ class Watched:
             self.errors.append(f"request to another host: {request.url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for all tests of the session."""
+    """Chromium, for all tests of a module: while Playwright is open, no test of the process can run an event loop."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.PROGRAM, args=list(chromium.OPTIONS))
         yield browser
