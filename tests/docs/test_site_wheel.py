@@ -1,8 +1,9 @@
-"""A wheel has the handbook of its version, and an application that is installed from it serves the pages."""
+"""A wheel has the handbook and the console of its version, and what is installed from it serves their pages."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from exchange import Exchange
 
+from trunkline.rpc.asgi.console import ConsoleApplication
 from trunkline.rpc.asgi.handbook import HandbookApplication
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,16 +21,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def handbook(tmp_path_factory):
-    """The handbook's folder of a wheel that pip builds from this clone."""
+def package(tmp_path_factory):
+    """The package's folder of a wheel that pip builds from this clone, with what browsers get."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = folder.glob("trunkline-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.startswith("trunkline/handbook/")]
-        archive.extractall(folder, names)
-    return folder / "trunkline/handbook"
+        parts = ("trunkline/handbook/", "trunkline/console/")
+        archive.extractall(folder, [name for name in archive.namelist() if name.startswith(parts)])
+    return folder / "trunkline"
+
+
+@pytest.fixture(scope="module")
+def handbook(package):
+    """The handbook's folder of the wheel."""
+    return package / "handbook"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,18 @@ async def test_pages_of_an_installation_are_served(handbook, path):
 
     assert answer.status == 200
     assert answer.body
+
+
+async def test_the_console_of_an_installation_is_served_with_its_assets(package):
+    application = ConsoleApplication(package / "console")
+
+    page = await Exchange(application, "/ui/", method="GET", base=()).ended()
+    assets = re.findall(r'(?:src|href)="(/ui/assets/[^"]+)"', page.body.decode())
+    answers = [await Exchange(application, path, method="GET", base=()).ended() for path in assets]
+
+    assert page.status == 200
+    assert {path.rpartition(".")[2] for path in assets} >= {"js", "css"}
+    assert [(answer.status, bool(answer.body)) for answer in answers] == [(200, True)] * len(assets)
 
 
 def test_the_handbook_is_at_most_six_mebibytes_and_its_inline_scripts_are_known(handbook):
