@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LiveEvent } from "@/lib/live/events";
-import { Memory, type Overview, overviewAfter } from "./live";
+import { ENDED, Memory, type Overview, overviewAfter } from "./live";
 
 const AT = Date.parse("2026-11-26T10:00:00Z") / 1000;
 const EMPTY: Overview = {
@@ -36,6 +36,17 @@ describe("the overview", () => {
   it("knows that an older job was counted by the snapshot", () => {
     const overview = { ...EMPTY, runningTotal: "7" };
     expect(after([job("SUCCESS", { created: AT - 50, started: AT - 40 })], overview).runningTotal).toBe("6");
+  });
+  it("remembers what is live and a limited number of jobs and workers that are gone", () => {
+    const memory = new Memory(EMPTY);
+    const numbers = Array.from({ length: ENDED + 50 }, (_, number) => String(number));
+    overviewAfter(EMPTY, [job("RUNNING", { job: "live" })], memory);
+    overviewAfter(EMPTY, numbers.map((id) => job("SUCCESS", { job: id })), memory);
+    overviewAfter(EMPTY, numbers.map((id): LiveEvent => ({ kind: "worker", at: AT, project: "p", pipeline: "edges", worker: id, state: "gone" })), memory);
+
+    expect([memory.jobs.size, memory.workers.size]).toEqual([ENDED + 1, ENDED]);
+    expect(memory.stateBefore(job("SUCCESS", { job: "live" }), EMPTY)).toBe("RUNNING");
+    expect(memory.stateBefore(job("SUCCESS", { job: String(ENDED) }), EMPTY)).toBe("SUCCESS");
   });
   it("has a pipeline that waits until a worker is there", () => {
     const pipeline: LiveEvent = { kind: "pipeline", at: AT, project: "p", pipeline: "edges", state: "RUNNING", reason: "no room" };

@@ -12,16 +12,43 @@ export type Overview = api.Overview;
 
 /** Rows of each list that are held. */
 const HELD = 50;
+/** Jobs that ended, and workers that went, that are remembered: an event that comes again must not count twice. */
+export const ENDED = 5_000;
+
+/** Values by key. Those that are over are forgotten, the oldest first, when there are more than `ENDED`. */
+class Recent<Value> {
+  private readonly current = new Map<string, Value>();
+  private readonly over = new Map<string, Value>();
+
+  get size(): number {
+    return this.current.size + this.over.size;
+  }
+
+  get(key: string): Value | undefined {
+    return this.current.get(key) ?? this.over.get(key);
+  }
+
+  set(key: string, value: Value, isOver: boolean): void {
+    this.current.delete(key);
+    this.over.delete(key);
+    (isOver ? this.over : this.current).set(key, value);
+    if (this.over.size <= ENDED) return;
+    for (const oldest of this.over.keys()) {
+      this.over.delete(oldest);
+      return;
+    }
+  }
+}
 
 /** What was learned since a snapshot. */
 export class Memory {
   /** States of jobs by their keys; empty: deleted. */
-  readonly jobs = new Map<string, string>();
-  /** Workers that came or went. */
-  readonly workers = new Map<string, boolean>();
+  readonly jobs = new Recent<string>();
+  /** Whether workers that came or went are there. */
+  readonly workers = new Recent<boolean>();
 
   constructor(overview: Overview) {
-    for (const row of [...overview.running, ...overview.failed]) this.jobs.set(jobKey(row), row.state);
+    for (const row of [...overview.running, ...overview.failed]) this.jobs.set(jobKey(row), row.state, !isLive(row.state));
   }
 
   /** Return the state of a job before an event; empty when it did not exist. */
@@ -50,7 +77,7 @@ function afterJob(overview: Overview, event: LiveEvent, memory: Memory): Overvie
   const key = eventKey(event);
   const before = memory.stateBefore(event, overview);
   const state = event.state === "DELETED" ? "" : (event.state ?? "");
-  memory.jobs.set(key, state);
+  memory.jobs.set(key, state, !isLive(state));
   const old = overview.running.find((row) => jobKey(row) === key);
   const row = rowAfter(old, event);
   const after = { ...overview, projects: projectsAfter(overview.projects, event.project, before, state) };
@@ -88,7 +115,7 @@ function afterWorker(overview: Overview, event: LiveEvent, memory: Memory): Over
   const state = (event.state ?? "").toLowerCase();
   const there = state !== "gone";
   const before = memory.workers.get(id) ?? state !== "pending";
-  memory.workers.set(id, there);
+  memory.workers.set(id, there, !there);
   let after = overview;
   if (before !== there) {
     after = {
