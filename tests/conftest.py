@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     from trunkline.ports import HttpServer
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of ``-n auto``: tests wait half of their time, for processes, disks and clocks."""
+    return len(os.sched_getaffinity(0)) * 3 // 2 or 1
+
+
 def pytest_sessionfinish() -> None:
     """End what tests started for the whole session."""
     postgres_server.close_shared()

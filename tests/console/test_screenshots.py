@@ -1,7 +1,7 @@
 """Pictures of every page in both themes and two widths, in each state that a page can have, for people to look at.
 
-They go to the folder that ``TRUNKLINE_SCREENSHOTS`` names; without it only those of the main state are drawn, which
-stay nowhere. Those at 1,280 pixels are kept in the documentation:
+They go to the folder that ``TRUNKLINE_SCREENSHOTS`` names; without it nothing is drawn. Those of the main state at
+1,280 pixels are kept in the documentation:
 
     TRUNKLINE_SCREENSHOTS=docs/console scripts/test-console tests/console/test_screenshots.py -k main
 """
@@ -39,14 +39,14 @@ def story(shared: Server) -> stories.Story:
 
 
 #: Three hundred pictures take ten minutes: they are drawn for those who look at them.
-ON_DEMAND = pytest.mark.skipif("TRUNKLINE_SCREENSHOTS" not in os.environ, reason="set TRUNKLINE_SCREENSHOTS")
+pytestmark = pytest.mark.skipif("TRUNKLINE_SCREENSHOTS" not in os.environ, reason="set TRUNKLINE_SCREENSHOTS")
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 WIDTHS = pytest.mark.parametrize("width", [1280, 1920])
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("TRUNKLINE_SCREENSHOTS", tmp_path))
+def folder() -> Path:
+    folder = Path(os.environ["TRUNKLINE_SCREENSHOTS"])
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -88,7 +88,6 @@ def test_every_page_has_a_picture_of_its_main_state(
         draw(page, folder / f"{name}-{theme}.png")
 
 
-@ON_DEMAND
 @THEMES
 def test_every_page_has_a_picture_in_a_wide_window(
     watch: Callable[..., Watched], story: stories.Story, origin: str, folder: Path, theme: str
@@ -153,7 +152,6 @@ EMPTY = {
 }
 
 
-@ON_DEMAND
 @WIDTHS
 @THEMES
 def test_pages_have_pictures_of_what_is_gone_or_filtered_away(
@@ -169,7 +167,6 @@ def test_pages_have_pictures_of_what_is_gone_or_filtered_away(
             draw(page, folder / f"{name}-{state}-{theme}-{width}.png")
 
 
-@ON_DEMAND
 @WIDTHS
 @THEMES
 def test_pages_have_pictures_of_first_load_failure_and_a_lost_stream(
@@ -209,7 +206,6 @@ def test_pages_have_pictures_of_first_load_failure_and_a_lost_stream(
             proxy.restore()
 
 
-@ON_DEMAND
 @WIDTHS
 @THEMES
 def test_pages_of_an_empty_server_have_pictures(
