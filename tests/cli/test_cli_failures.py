@@ -7,7 +7,7 @@ import json
 import pytest
 from cli_messages import pipeline
 
-from trunkline.rpc.gen import console_pb2, explain_pb2, pps_pb2
+from trunkline.rpc.gen import console_pb2, explain_pb2, pfs_pb2, pps_pb2
 
 ID = "0b9c2f60b4cf4b1e9d3c63f0a4b8f5d1"
 DATUM = "d" * 64
@@ -68,6 +68,17 @@ def test_a_failed_wait_says_what_the_datum_printed_last_and_how_to_see_more(run,
     assert message.endswith("; last line: boom")
     assert hint == f"hint: {LOG}"
     assert see.startswith(f"see: http://{failed.address}/docs/how-to/")
+
+
+def test_a_failed_wait_for_a_commit_explains_it_by_its_job(run, failed):
+    repo = pfs_pb2.Repo(name="count", type="user", project=pfs_pb2.Project(name="default"))
+    commit = pfs_pb2.Commit(repo=repo, id=ID)
+    failed.answers["InspectCommit"] = pfs_pb2.CommitInfo(commit=commit, error=REASON)
+
+    message, hint, _see = run("wait", "commit", f"count@{ID}").err.splitlines()
+
+    assert message.endswith("; last line: boom")
+    assert hint == f"hint: {LOG}"
 
 
 def test_the_error_of_a_failed_wait_is_json_where_json_is_asked_for(run, failed):

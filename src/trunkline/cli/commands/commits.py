@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, output, waiting
+from trunkline.cli import deletion, failed_datums, output, waiting
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -18,7 +18,7 @@ from trunkline.cli.parsing import (
     natural,
 )
 from trunkline.model.names import is_id, parse_commit
-from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -167,7 +167,17 @@ def wait(invocation: Invocation) -> None:
     _show_commits(invocation, infos)
     for info in infos:
         if info.error:
-            raise JobFailed(f"commit {commit_name(info.commit)} finished with an error: {info.error}")
+            raise _failure(invocation, info)
+
+
+def _failure(invocation: Invocation, info: pfs_pb2.CommitInfo) -> JobFailed:
+    """Return the failure of a commit, explained by the first failed datum of its job."""
+    repo, name = info.commit.repo, commit_name(info.commit)
+    pipeline = pps_pb2.Pipeline(project=repo.project, name=repo.name)
+    failure = failed_datums.first(invocation, pps_pb2.Job(pipeline=pipeline, id=info.commit.id))
+    if failure:
+        return JobFailed(f"commit {name} finished with an error: {failure.sentence}", failure.log)
+    return JobFailed(f"commit {name} finished with an error: {info.error}")
 
 
 def subscribe(invocation: Invocation) -> None:
