@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 #: The theme's name in the style sheet.
-_SCHEMES = {"light": "default", "dark": "slate"}
+SCHEMES = {"light": "default", "dark": "slate"}
 _OPTIONS = (
     "--layout", "elk", "--pad", "8", "--scale", "1", "--omit-version", "--elk-nodeNodeBetweenLayers", "36",
     "--elk-padding", "[top=44,left=16,bottom=16,right=16]", "--elk-edgeNodeBetweenLayers", "18",
@@ -50,7 +50,7 @@ def drawings(root: Path) -> dict[Path, bytes]:
     files = {}
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted((root / "docs/diagrams").glob("*.d2")):
-            for theme, scheme in _SCHEMES.items():
+            for theme, scheme in SCHEMES.items():
                 text, drawing = Path(folder) / source.name, Path(folder) / f"{source.stem}-{theme}.svg"
                 text.write_text(_HEAD.format_map(colours(sheet, scheme)) + source.read_text())
                 subprocess.run(
