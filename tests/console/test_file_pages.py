@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 import story as stories
 from pachyderm_sdk.api import pfs
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +196,13 @@ def test_lines_have_addresses(page: Page) -> None:
     page.get_by_role("link", name="42", exact=True).click()
 
     page.wait_for_url(re.compile("#L42$"))
+
+
+def test_code_has_colours(page: Page) -> None:
+    page.goto(tree("/code.py"))
+
+    expect(page.locator(".line .keyword").first).to_have_text("def")
+    expect(page.get_by_role("gridcell", name="return 41").first.locator(".number")).to_have_text("41")
 
 
 def test_two_commits_are_compared_by_kind(page: Page, commits: list[str]) -> None:

@@ -19,6 +19,8 @@ for (const [names, kind] of [[IMAGES, "image"], [VIDEO, "video"], [AUDIO, "audio
 
 /** Bytes of text that are read at once; more is read when the reader asks. */
 export const TEXT_BYTES = 5_000_000;
+/** Bytes of code beyond which it has no colours: all lines before a line are looked at. */
+export const COLOURED_BYTES = 1_000_000;
 /** Bytes of JSON, notebooks and Markdown, which must be whole. */
 export const WHOLE_BYTES = 5_000_000;
 /** Images beyond one of these are shown when the reader asks. */
