@@ -11,7 +11,7 @@ from cli_messages import commit, pipeline, repo
 
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.parsing import load
-from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2
+from trunkline.rpc.gen import control_pb2, machines_pb2, pfs_pb2, pps_pb2
 
 ID = "0b9c2f60b4cf4b1e9d3c63f0a4b8f5d1"
 SWEEPING = [
@@ -22,7 +22,8 @@ SWEEPING = [
 ]
 #: Calls that change something.
 CHANGES = {"DeleteRepo", "DeleteRepos", "DeletePipeline", "DeletePipelines", "DeleteProject", "DeleteAll", "DropCommit",
-           "SquashCommit", "ModifyFile", "DeleteBranch", "DeleteJob", "DeleteSecret"}  # fmt: skip
+           "SquashCommit", "ModifyFile", "DeleteBranch", "DeleteJob", "DeleteSecret", "DeleteImage",
+           "RevokeWorkerToken"}  # fmt: skip
 
 
 @pytest.fixture
@@ -36,6 +37,8 @@ def full(server):
         "InspectFile": pfs_pb2.FileInfo(file_type=pfs_pb2.FileType.FILE),
         "ListPipeline": [pps_pb2.PipelineInfo(pipeline=pipeline("count"))],
         "DeleteRepo": pfs_pb2.DeleteRepoResponse(deleted=True),
+        "ListImage": [control_pb2.ImageInfo(name="wordcount:1")],
+        "ListWorkerToken": [machines_pb2.WorkerTokenInfo(id="5f0c2a9e1b7d4c36")],
     }
     return server
 
@@ -73,6 +76,8 @@ def test_without_a_terminal_what_is_named_is_deleted_without_a_question(run, ful
         (["delete", "job", f"count@{ID}"], f"would delete job default/count@{ID}"),
         (["delete", "secret", "db"], "would delete secret db (its values cannot be read back)"),
         (["delete", "project", "art"], "would delete project art"),
+        (["delete", "image", "wordcount:1"], "would delete image wordcount:1"),
+        (["revoke", "worker-token", "5f0c2a9e1b7d4c36"], "would delete worker token 5f0c2a9e1b7d4c36"),
     ],
 )
 def test_a_dry_run_shows_what_would_be_deleted_and_changes_nothing(run, full, words, line):
@@ -92,17 +97,12 @@ def test_a_dry_run_prints_json_where_json_is_asked_for(run, full):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in TABLE if name.split()[0] == "delete" or name == "squash commit"]
+    "name", [name for name in TABLE if name.split()[0] in ("delete", "revoke", "squash")]
 )
 def test_every_deletion_can_be_tried_first(name):
-    own = {
-        "delete image",
-        "delete defaults",
-    }  # an image is defined again from its folder; defaults have their own
-
     options = {option for argument in load(name).arguments for option in argument.names}
 
-    assert "--dry-run" in options or name in own
+    assert "--dry-run" in options or name == "delete defaults"  # which has its own option
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1)])

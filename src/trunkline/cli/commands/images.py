@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output, waiting
+from trunkline.cli import deletion, output, waiting
 from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument
 from trunkline.errors import NotFound, TrunklineError
 from trunkline.rpc.gen import control_pb2
@@ -82,8 +82,18 @@ def list_(invocation: Invocation) -> None:
 
 def delete(invocation: Invocation) -> None:
     """Delete the local environment of an image name."""
-    invocation.control.DeleteImage(control_pb2.DeleteImageRequest(name=invocation.options.name))
-    invocation.report("deleted", "image", invocation.options.name)
+    name = invocation.options.name
+
+    def losses() -> list[deletion.Loss]:
+        images = invocation.control.ListImage(control_pb2.ListImageRequest())
+        if all(image.name != name for image in images):
+            raise NotFound(f"image {name} not found; trunkline list image shows them")
+        return [deletion.Loss("image", name)]
+
+    if not deletion.is_wanted(invocation, losses):
+        return
+    invocation.control.DeleteImage(control_pb2.DeleteImageRequest(name=name))
+    invocation.report("deleted", "image", name)
 
 
 COMMANDS = {
@@ -112,7 +122,7 @@ COMMANDS = {
     ),
     "delete image": Command(
         delete,
-        (NAME, *CHANGING),
+        (NAME, deletion.DRY_RUN, *CHANGING),
         examples=(("trunkline delete image wordcount:1", "delete an image definition"),),
     ),
 }

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import deletion, output
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.cli.planning import count
-from trunkline.errors import FailedPrecondition, InvalidArgument
+from trunkline.errors import FailedPrecondition, InvalidArgument, NotFound
 from trunkline.rpc.gen import machines_pb2
 
 if TYPE_CHECKING:
@@ -83,8 +83,18 @@ def list_tokens(invocation: Invocation) -> None:
 
 def revoke_token(invocation: Invocation) -> None:
     """Make a token invalid: the machines that joined with it lose their workers."""
-    invocation.machines.RevokeWorkerToken(machines_pb2.RevokeWorkerTokenRequest(id=invocation.options.id))
-    invocation.report("revoked", "worker token", invocation.options.id)
+    id = invocation.options.id
+
+    def losses() -> list[deletion.Loss]:
+        tokens = invocation.machines.ListWorkerToken(machines_pb2.ListWorkerTokenRequest())
+        if all(token.id != id for token in tokens):
+            raise NotFound(f"worker token {id} not found; trunkline list worker-token shows them")
+        return [deletion.Loss("worker token", id)]
+
+    if not deletion.is_wanted(invocation, losses):
+        return
+    invocation.machines.RevokeWorkerToken(machines_pb2.RevokeWorkerTokenRequest(id=id))
+    invocation.report("revoked", "worker token", id)
 
 
 COMMANDS = {
@@ -135,7 +145,11 @@ COMMANDS = {
     ),
     "revoke worker-token": Command(
         revoke_token,
-        (argument("id", metavar="ID", help="the token's id, from list worker-token"), *CHANGING),
+        (
+            argument("id", metavar="ID", help="the token's id, from list worker-token"),
+            deletion.DRY_RUN,
+            *CHANGING,
+        ),
         examples=(("trunkline revoke worker-token 5f0c2a9e1b7d4c36", "make a token invalid, by its id"),),
     ),
 }
