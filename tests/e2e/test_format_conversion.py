@@ -26,6 +26,8 @@ from reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow  # named in .ci/run
+
 FROZEN = Path(__file__).parents[1] / "golden" / "stores"
 NAMES = sorted(path.name.removesuffix(".tar.xz") for path in FROZEN.glob("*.tar.xz"))
 #: Where a server is killed; tests/pps/test_conversion_interrupted.py interrupts it everywhere.

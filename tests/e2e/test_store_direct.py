@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pachyderm_sdk import Client
     from s3_server import S3Server
 
+pytestmark = pytest.mark.slow  # named in .ci/run
+
 #: Bytes of what is large here, twice a batch of the worker's.
 LARGE = 33 << 20
 #: A tenth of it: what "almost nothing" is, calls and claims included.

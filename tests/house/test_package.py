@@ -97,7 +97,17 @@ def test_the_lock_holds_versions_and_nothing_else() -> None:
 
 
 def test_nothing_here_belongs_to_one_machine() -> None:
-    skipped = {".git", ".venv", "node_modules", ".hypothesis", "__pycache__", "build", "dist", "demo-data"}
+    skipped = {
+        ".git",
+        ".venv",
+        ".venv-newest",
+        "node_modules",
+        ".hypothesis",
+        "__pycache__",
+        "build",
+        "dist",
+        "demo-data",
+    }
     texts = (".py", ".md", ".toml", ".json", ".yaml", ".proto", ".txt", ".lock", "")
     phrases = []
     for path in sorted(ROOT.rglob("*")):
