@@ -74,7 +74,7 @@ def _page(name: str, command: Command) -> str:
                 "",
             ]
     for title, positional in (("Arguments", True), ("Options", False)):
-        chosen = [each for each in command.arguments if help_pages.is_positional(each) == positional]
+        chosen = [each for each in command.arguments if each.is_positional == positional]
         if chosen:
             lines += [f"## {title}", "", table((title[:-1], "Meaning"), _rows(chosen)), ""]
     lines += [
@@ -94,7 +94,7 @@ def _rows(arguments: Iterable[Argument]) -> list[tuple[str, str]]:
 def _syntax(argument: Argument) -> str:
     value = "VALUE" if argument.settings.get("choices") and not argument.settings.get("metavar") else ""
     value = (value or help_pages.placeholder(argument)).replace("|", " or ")
-    return value if help_pages.is_positional(argument) else f"{', '.join(argument.names)} {value}".strip()
+    return value if argument.is_positional else f"{', '.join(argument.names)} {value}".strip()
 
 
 def _meaning(argument: Argument) -> str:

@@ -10,6 +10,7 @@ import pytest
 from patience import eventually
 
 from trunkline import errors
+from trunkline.client import channel as channels
 from trunkline.client.channel import Channel
 
 MIB = 1 << 20
@@ -248,6 +249,22 @@ def test_closing_the_channel_wakes_a_call_in_another_thread(server):
 
     assert not thread.is_alive()
     assert len(outcome) == 1
+
+
+def test_a_channel_that_is_closed_while_it_connects_keeps_no_connection(server, monkeypatch):
+    channel = Channel(server.address)
+    connect = channels.connect
+
+    def connect_and_be_closed(*arguments):
+        opened = connect(*arguments)
+        channel.close()  # by another thread
+        return opened
+
+    monkeypatch.setattr(channels, "connect", connect_and_be_closed)
+    with pytest.raises(errors.Unavailable):
+        channel.unary("/test.T/Echo", b"")
+
+    assert channel._connection.closed
 
 
 def test_a_server_that_does_not_listen_is_named_with_the_command_that_starts_one():

@@ -117,7 +117,7 @@ def answer(current: str, before: Sequence[str]) -> tuple[str, Iterable[Candidate
         return _of(chosen, option, Question("", current, values, settings), prefix)
     if current.startswith("-"):
         return "words", [*_options(arguments), *_global_options()]
-    positional = [each for each in arguments if not each.names[0].startswith("-")]
+    positional = [each for each in arguments if each.is_positional]
     if positional and (len(values) < len(positional) or "+" in str(positional[-1].settings.get("nargs"))):
         chosen = positional[min(len(values), len(positional) - 1)]
         kind, offered = _of(chosen, "", Question("", current, values, settings), "")
@@ -155,12 +155,7 @@ def _place(
         rest: the words after the command.
         settings: gets the values of the options of every command.
     """
-    valued = {
-        name
-        for each in arguments
-        for name in each.names
-        if name.startswith("-") and not str(each.settings.get("action", "")).startswith("store_")
-    }
+    valued = {name for each in arguments if each.has_value and not each.is_positional for name in each.names}
     values, pending = [], ""
     for word in rest:
         if pending:
@@ -191,8 +186,8 @@ def _next_words(name: str) -> Iterator[Candidate]:
 
 def _options(arguments: Iterable[Argument]) -> Iterator[Candidate]:
     for each in arguments:
-        for name in each.names:
-            if name.startswith("-"):
+        if not each.is_positional:
+            for name in each.names:
                 yield Candidate(name, str(each.settings.get("help", "")))
 
 

@@ -118,7 +118,7 @@ class _Values:
         from trunkline.rpc.gen import pfs_pb2
 
         message = self._invocation.repo(repo)
-        end = {"path": ":/"}.get(self._kind, "")
+        end = ":/" if self._kind == "path" else ""
 
         def branches() -> Iterable[tuple[str, str]]:
             for info in self._invocation.pfs.ListBranch(
@@ -155,8 +155,7 @@ class _Values:
                     else (entry.name, output.size(entry.size_bytes))
                 )
 
-        key = f"path {self._project} {commit} {folder}/{begin[:1]}" if not begin else ""
-        rows = self._cached(key, entries) if key else list(entries())
+        rows = list(entries()) if begin else self._cached(f"path {self._project} {commit} {folder}/", entries)
         return [Candidate(f"{commit}:{folder}/{name}", note) for name, note in rows]
 
     def _jobs(self, pipeline: str) -> list[Candidate]:

@@ -375,7 +375,6 @@ class Events(threading.Thread):
             except TrunklineError:
                 pass  # the reader shows what is wrong
             self._stopped.wait(AGAIN)
-        self._channel.close()  # it may have been opened again while it was being closed
 
     def stop(self) -> None:
         """End the wait."""

@@ -5,6 +5,7 @@ One descends from pipelines to jobs, from a job to its datums and from a datum t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ from trunkline.cli.commands.jobs import progress
 from trunkline.cli.commands.pipelines import job_state, pipeline_state
 from trunkline.cli.output import SHORT_ID
 from trunkline.errors import Unimplemented
+from trunkline.model.names import PipelineName
 from trunkline.rpc.gen import console_pb2, control_pb2, pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
@@ -35,13 +37,11 @@ class Row(NamedTuple):
     about: tuple[str, ...] = ()
 
 
-class View:
+class View(ABC):
     """A table. ``project`` is empty for all projects."""
 
     title = ""
     columns: tuple[str, ...] = ()
-    #: Kinds of events after which it may have changed.
-    kinds: tuple[str, ...] = ()
 
     def __init__(self, project: str, about: tuple[str, ...] = ()) -> None:
         """Describe a table.
@@ -53,9 +53,9 @@ class View:
         self.project = project
         self.about = about
 
+    @abstractmethod
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read the rows from the server."""
-        raise NotImplementedError
 
     def opened(self, row: Row) -> View | None:  # noqa: ARG002 - tables that open another one look at it
         """Return the table that opens from a row."""
@@ -76,7 +76,6 @@ class Pipelines(View):
 
     title = "Pipelines"
     columns = ("PIPELINE", "STATE", "WORKERS", "LAST JOB", "REASON")
-    kinds = ("pipeline", "job", "worker")
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read pipelines."""
@@ -109,13 +108,12 @@ class Jobs(View):
 
     title = "Jobs"
     columns = ("PIPELINE", "JOB", "STATE", "DATUMS", "AGE", "TIME", "REASON")
-    kinds = ("job", "datum")
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read jobs."""
         request = pps_pb2.ListJobRequest(number=JOBS)
         if self.about:
-            request.pipeline.CopyFrom(_pipeline(*self.about[:2]))
+            request.pipeline.CopyFrom(invocation.pipeline_message(PipelineName(*self.about[:2])))
         else:
             request.projects.extend(_projects(self.project))
         now = time()
@@ -153,7 +151,6 @@ class Datums(View):
 
     title = "Datums"
     columns = ("DATUM", "STATE", "TIME", "FILES", "REASON")
-    kinds = ("datum", "job")
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read datums."""
@@ -192,12 +189,11 @@ class Log(View):
 
     title = "Log"
     columns = ("TIME", "LINE")
-    kinds = ("datum", "job")
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read lines."""
         request = pps_pb2.GetLogsRequest(tail=LINES)
-        pipeline = _pipeline(*self.about[:2])
+        pipeline = invocation.pipeline_message(PipelineName(*self.about[:2]))
         if len(self.about) > 2:
             request.job.CopyFrom(pps_pb2.Job(pipeline=pipeline, id=self.about[2]))
         else:
@@ -226,7 +222,6 @@ class Workers(View):
 
     title = "Workers"
     columns = ("PIPELINE", "WORKER", "STATE", "AGE", "JOB", "REASON")
-    kinds = ("worker",)
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read workers."""
@@ -256,7 +251,6 @@ class Machines(View):
 
     title = "Machines"
     columns = ("MACHINE", "KIND", "TYPE", "AGE", "STATE", "WORKERS", "USD/HOUR")
-    kinds = ("worker",)
 
     def rows(self, invocation: Invocation) -> list[Row]:
         """Read machines."""
@@ -325,10 +319,6 @@ def list_workers(invocation: Invocation, project: str) -> Sequence[control_pb2.W
 
 def _projects(project: str) -> list[pfs_pb2.Project]:
     return [pfs_pb2.Project(name=project)] if project else []
-
-
-def _pipeline(project: str, name: str) -> pps_pb2.Pipeline:
-    return pps_pb2.Pipeline(project=pfs_pb2.Project(name=project), name=name)
 
 
 def _short_span(seconds: float) -> str:

@@ -43,7 +43,7 @@ def page(name: str, command: Command) -> str:
         rows = [
             (syntax(argument), str(argument.settings.get("help", "")))
             for argument in command.arguments
-            if is_positional(argument) == positional
+            if argument.is_positional == positional
         ]
         if rows:
             lines += ["", f"{title}:", *table(rows)]
@@ -128,7 +128,7 @@ def _fields() -> str:
 def usage(name: str, command: Command) -> str:
     """Return the first line of the help of a command."""
     words = [f"usage: trunkline {name}"]
-    words += [_place(argument) for argument in command.arguments if is_positional(argument)]
+    words += [_place(argument) for argument in command.arguments if argument.is_positional]
     words += [
         f"{argument.names[0]} {placeholder(argument)}"
         for argument in command.arguments
@@ -137,14 +137,9 @@ def usage(name: str, command: Command) -> str:
     return " ".join([*words, "[OPTIONS]"])
 
 
-def is_positional(argument: Argument) -> bool:
-    """Tell whether an argument has a place instead of a name."""
-    return not argument.names[0].startswith("-")
-
-
 def syntax(argument: Argument) -> str:
     """Return an argument as it is written: ``-f, --file FILE``, or its placeholder for one without a name."""
-    if is_positional(argument):
+    if argument.is_positional:
         return placeholder(argument)
     return " ".join(filter(None, (", ".join(argument.names), placeholder(argument))))
 
@@ -152,7 +147,7 @@ def syntax(argument: Argument) -> str:
 def placeholder(argument: Argument) -> str:
     """Return what stands for the value of an argument; empty when it takes none."""
     settings = argument.settings
-    if str(settings.get("action", "")).startswith("store_"):
+    if not argument.has_value:
         return ""
     if metavar := settings.get("metavar"):
         return str(metavar)

@@ -33,6 +33,16 @@ class Argument(NamedTuple):
     names: tuple[str, ...]
     settings: dict[str, Any]
 
+    @property
+    def is_positional(self) -> bool:
+        """Whether it has a place instead of a name."""
+        return not self.names[0].startswith("-")
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a value follows its name, or stands in its place."""
+        return not str(self.settings.get("action", "")).startswith("store_")
+
 
 def argument(*names: str, **settings: Any) -> Argument:
     """Return an ``Argument``; the parameters are those of argparse's ``add_argument``."""

@@ -72,7 +72,6 @@ class Waiting:
         self._close()
         if self._thread is not None:
             self._thread.join()
-        self._close()  # the thread may have opened it again
 
 
 def for_text(invocation: Invocation, text: str) -> Waiting:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.cli import watching
 from trunkline.errors import NotFound
+from trunkline.model.names import PipelineName
 from trunkline.model.states import TERMINAL_JOB_STATES
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2
 
@@ -42,7 +43,7 @@ def jobs(
     """
 
     def read(project: str, name: str, id: str) -> pps_pb2.JobInfo:
-        job = pps_pb2.Job(pipeline=_pipeline(project, name), id=id)
+        job = pps_pb2.Job(pipeline=invocation.pipeline_message(PipelineName(project, name)), id=id)
         info: pps_pb2.JobInfo = invocation.pps.InspectJob(pps_pb2.InspectJobRequest(job=job, details=details))
         return info
 
@@ -83,7 +84,9 @@ def pipelines(
     """
 
     def read(project: str, name: str) -> pps_pb2.PipelineInfo:
-        request = pps_pb2.InspectPipelineRequest(pipeline=_pipeline(project, name), details=True)
+        request = pps_pb2.InspectPipelineRequest(
+            pipeline=invocation.pipeline_message(PipelineName(project, name)), details=True
+        )
         info: pps_pb2.PipelineInfo = invocation.pps.InspectPipeline(request)
         return info
 
@@ -139,20 +142,17 @@ def workers(
         projects: whose workers; empty: all.
         names: of the pipelines; empty: all.
     """
+    live: dict[tuple[str, str], dict[str, control_pb2.WorkerInfo]] = {}
 
     def read(project: str, pipeline: str, id: str, state: str) -> control_pb2.WorkerInfo:
-        request = control_pb2.ListWorkerRequest(project=project, pipeline=pipeline)
-        live: Iterator[control_pb2.WorkerInfo] = invocation.control.ListWorker(request)
-        if worker := next((each for each in live if each.id == id), None):
-            return worker
-        return control_pb2.WorkerInfo(id=id, project=project, pipeline=pipeline, state=state.lower())
+        if (project, pipeline) not in live:
+            request = control_pb2.ListWorkerRequest(project=project, pipeline=pipeline)
+            live[project, pipeline] = {each.id: each for each in invocation.control.ListWorker(request)}
+        gone = control_pb2.WorkerInfo(id=id, project=project, pipeline=pipeline, state=state.lower())
+        return live[project, pipeline].get(id, gone)
 
     request = control_pb2.WatchEventsRequest(kinds=["worker"], projects=projects, pipelines=names)
-    return _again(invocation, request, ("project", "pipeline", "worker", "state"), read)
-
-
-def _pipeline(project: str, name: str) -> pps_pb2.Pipeline:
-    return pps_pb2.Pipeline(project=pfs_pb2.Project(name=project), name=name)
+    return _again(invocation, request, ("project", "pipeline", "worker", "state"), read, live.clear)
 
 
 def _again(
@@ -160,6 +160,7 @@ def _again(
     request: control_pb2.WatchEventsRequest,
     fields: tuple[str, ...],
     read: Callable[..., M | None],
+    forget: Callable[[], None] = lambda: None,
 ) -> Iterator[M]:
     """Return an iterator over what events name, read once for each batch; a note names what was deleted.
 
@@ -168,12 +169,14 @@ def _again(
         request: what to watch.
         fields: of an event, that together name a thing.
         read: takes their values and returns the thing as it is now; None when it is of no interest.
+        forget: called before the things of a batch are read: what ``read`` keeps is old then.
     """
     request.after = watching.position(invocation)
 
     def following() -> Iterator[M]:
         last: dict[tuple[str, ...], bytes] = {}
         for batch in watching.changes(invocation, request):
+            forget()
             for thing in dict.fromkeys(tuple(str(event[field]) for field in fields) for event in batch):
                 try:
                     current = read(*thing)

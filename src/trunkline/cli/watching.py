@@ -67,7 +67,6 @@ def changes(invocation: Invocation, request: control_pb2.WatchEventsRequest) -> 
     finally:
         channel.close()
         thread.join()
-        channel.close()  # it may have been opened again while it was being closed
 
 
 def _timeout(invocation: Invocation) -> float | None:

@@ -179,9 +179,12 @@ class Channel:
         parts.append(self._metadata)
         return b"".join(parts)
 
+    def _was_closed(self) -> errors.Unavailable:
+        return errors.Unavailable(f"the channel to {self.address} was closed; open another")
+
     def _connected(self, deadline: float | None) -> Connection:
         if self._closed:
-            raise errors.Unavailable(f"the channel to {self.address} was closed; open another")
+            raise self._was_closed()
         connection = self._connection
         if connection and not connection.closed:
             try:
@@ -200,6 +203,9 @@ class Channel:
                     ' "trunkline serve --data DIR" or name another with --address or PACHD_ADDRESS'
                 ) from error
             connection = self._connection = Connection(opened, self._name)
+            if self._closed:  # while it was opened
+                connection.close()
+                raise self._was_closed()
         connection.deadline = deadline
         return connection
 

@@ -201,6 +201,8 @@ class Declared(NamedTuple):
     name: str
     #: string, boolean, integer, number, duration, enum, object, map of strings, ignored, or a list of one of them.
     kind: str
+    #: The kind of the members of a list; empty for what is no list.
+    element: str
     #: When it is not set; None when that differs from every value.
     default: object
     #: The class of its objects; None when it has no fields.
@@ -221,6 +223,7 @@ def declared(cls: type[Any]) -> list[Declared]:
             Declared(
                 name=f.name,
                 kind=kind.title,
+                element=member.title if isinstance(kind, _Many) else "",
                 default={} if f.default is MISSING else f.default,
                 message=member.cls() if isinstance(member, _Message) else None,
                 aliases=f.metadata["aliases"],

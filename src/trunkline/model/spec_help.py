@@ -219,7 +219,7 @@ def _placed(way: list[tuple[type, Declared]], message: Mapping[str, object]) -> 
     """
     part = message
     for _, field in reversed(way[:-1]):
-        part = {field.name: [part] if field.kind.startswith("list") else part}
+        part = {field.name: [part] if field.element else part}
     return part
 
 

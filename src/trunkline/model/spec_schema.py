@@ -55,7 +55,6 @@ def _of_class(cls: type) -> dict[str, object]:
 
 
 def _value(field: Declared) -> dict[str, object]:
-    kind = field.kind.removeprefix("list of ").removesuffix("s" if field.kind.startswith("list") else "")
     if field.message is not None:
         value: dict[str, object] = {"$ref": f"#/$defs/{field.message.__name__}"}
     elif field.choices:
@@ -63,7 +62,7 @@ def _value(field: Declared) -> dict[str, object]:
             "anyOf": [{"enum": list(field.choices)}, {"type": "integer", "maximum": len(field.choices) - 1}]
         }
     else:
-        value = _KINDS[kind]
-    if field.kind.startswith("list"):
+        value = _KINDS[field.element or field.kind]
+    if field.element:
         value = {"type": "array", "items": value}
     return {"anyOf": [value, {"type": "null"}]} if value else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
@@ -163,17 +163,14 @@ def diff(invocation: Invocation) -> None:
     changes: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
     if not options.folders:
         changes = (change for change in changes if not _changed_path(change).endswith("/"))
+    form = output.form_of(invocation)
     if options.name_only:
         for change in changes:
             print(_changed_path(change))
-    elif options.stat or options.folders or options.shallow or options.columns or _form(options) != "table":
+    elif options.stat or options.folders or options.shallow or options.columns or form != "table":
         _show_changes(invocation, changes)
     else:
         _show_lines(invocation, list(changes))
-
-
-def _form(options: Any) -> str:
-    return "json" if options.raw or options.jq else options.output or "table"
 
 
 def _changed_path(change: pfs_pb2.DiffFileResponse) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.model import spec_schema
 from trunkline.rpc.asgi import json_schema, openapi, rest
 from trunkline.rpc.asgi.responses import JSON, is_known, respond, respond_text, tag_of
 
@@ -85,6 +84,10 @@ class Documents:
             api = openapi.document(self._methods.values(), rest.PREFIX)
             return _document(json.dumps(api).encode(), JSON)
         if path == SPEC_SCHEMA:
+            from trunkline.model import (
+                spec_schema,  # has the texts of all fields, which a start does not need
+            )
+
             return _document(spec_schema.text().encode(), JSON)
         if path in _PAGE:
             name, kind = _PAGE[path]
