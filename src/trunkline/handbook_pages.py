@@ -9,15 +9,10 @@ nothing.
 MOUNT = "docs"
 
 INDEX = ""
-CONSOLE = "start/console/"
 COMMANDS = "reference/cli/"
-DATABASES_AND_STORES = "operate/databases-stores/"
 DEBUG_DATUM = "how-to/debug-datum/"
-DIFFERENCES = "from/differences/"
 LIMITS = "reference/limits/"
-RELIABILITY = "operate/reliability/"
 SPEC = "reference/spec/"
-SECURITY = "operate/security/"
 TROUBLESHOOTING = "operate/troubleshooting/"
 
 
