@@ -148,8 +148,8 @@ def workers(
         if (project, pipeline) not in live:
             request = control_pb2.ListWorkerRequest(project=project, pipeline=pipeline)
             live[project, pipeline] = {each.id: each for each in invocation.control.ListWorker(request)}
-        gone = control_pb2.WorkerInfo(id=id, project=project, pipeline=pipeline, state=state.lower())
-        return live[project, pipeline].get(id, gone)
+        ended = control_pb2.WorkerInfo(id=id, project=project, pipeline=pipeline, state=state.lower())
+        return live[project, pipeline].get(id, ended)
 
     request = control_pb2.WatchEventsRequest(kinds=["worker"], projects=projects, pipelines=names)
     return _again(invocation, request, ("project", "pipeline", "worker", "state"), read, live.clear)

@@ -201,7 +201,7 @@ class Declared(NamedTuple):
     name: str
     #: string, boolean, integer, number, duration, enum, object, map of strings, ignored, or a list of one of them.
     kind: str
-    #: The kind of the members of a list; empty for what is no list.
+    #: The kind of the members of a list; empty for other kinds.
     element: str
     #: When it is not set; None when that differs from every value.
     default: object
