@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import sys
@@ -60,7 +61,7 @@ def ask(port: int, path: str = "/") -> list[str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return str(answer.read().decode()).split()
-    except OSError:
+    except (OSError, http.client.HTTPException):  # refused, or ended in the middle of its answer
         return []
 
 
