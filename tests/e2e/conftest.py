@@ -8,10 +8,24 @@ import pytest
 from servers import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from pachyderm_sdk import Client
+
+#: Characters of a server's log that the report of a failure shows.
+LOG_CHARACTERS = 8_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the end of the servers' logs to the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Server) and value.log.exists():
+                report.sections.append((f"log of {value.log.name}", value.log.read_text()[-LOG_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture

@@ -151,15 +151,36 @@ class Server:
         ]
 
 
-def until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
-    """Ask again until the answer is true."""
+def until(
+    look: Callable[[], T | None],
+    what: str,
+    seconds: float = PATIENCE,
+    not_yet: type[Exception] | tuple[type[Exception], ...] = (),
+) -> T:
+    """Ask again until the answer is true.
+
+    Args:
+        look: returns the answer, or something false as long as there is none.
+        what: what the test waits for.
+        seconds: how long it waits.
+        not_yet: errors of ``look`` that mean that there is no answer yet; others end the wait.
+
+    Raises:
+        AssertionError: there was no answer in time; the message says what ``look`` gave last.
+    """
     end = time.monotonic() + seconds
     while True:
-        value = look()
-        if value:
-            return value
+        last: object
+        try:
+            value = look()
+        except not_yet as error:
+            last = error
+        else:
+            if value:
+                return value
+            last = value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}")
+            raise AssertionError(f"waited {seconds:.0f} s for {what}; the last look gave {last!r}")
         time.sleep(0.02)
 
 
@@ -206,7 +227,7 @@ def job_of(pipeline: pps.Pipeline, commit_id: str) -> pps.Job:
 
 
 def ended(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobInfo:
-    """Wait until a job has ended; when it does not, say what its pipeline says."""
+    """Wait until a job has ended; when it does not, say what it and its pipeline say."""
     job = job_of(pipeline, commit_id)
 
     def look() -> pps.JobInfo | None:
@@ -216,9 +237,14 @@ def ended(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobInfo
     try:
         return until(look, f"job {pipeline.name}@{commit_id} to end")
     except AssertionError as error:
+        info = client.pps.inspect_job(job=job, details=True)
+        done = f"{info.data_processed + info.data_skipped + info.data_failed} of {info.data_total} datums"
+        job_state = f"{pps.JobState(info.state).name}, {done}: {info.reason}"
         pipeline_info = client.pps.inspect_pipeline(pipeline=pipeline)
         state = pps.PipelineState(pipeline_info.state).name
-        raise AssertionError(f"{error}; the pipeline is {state}: {pipeline_info.reason}") from None
+        raise AssertionError(
+            f"{error}; the job is {job_state}; the pipeline is {state}: {pipeline_info.reason}"
+        ) from None
 
 
 def files_of(client: Client, uri: str) -> dict[str, bytes]:

@@ -293,3 +293,42 @@ def test_memory_of_a_burst_of_uploads_goes_back_to_the_system() -> None:
     )
 
     assert int(burst.stdout) < 48 * MIB
+
+
+#: Prints how much of 120 MB goes back that is freed after the last transfer has ended, as what the HTTP server still
+#: holds of answers.
+_LATE = """
+import resource
+import time
+from pathlib import Path
+
+from trunkline.storage.memory_budget import MemoryBudget
+
+MIB = 1 << 20
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+budget = MemoryBudget(64 * MIB)
+answers = [b"x" * 60_000 for _ in range(2_000)]
+last = b"x" * 60_000  # the C library gives the end of its heap back by itself
+reader = budget.add_reader()
+reader.held_bytes = 120 * MIB
+assert not budget.allows_read_ahead
+reader.held_bytes = 0
+budget.return_memory()
+before = resident()
+answers.clear()
+limit = time.monotonic() + 30
+while before - resident() < 100 * MIB and time.monotonic() < limit:
+    time.sleep(0.1)
+print(before - resident())
+"""
+
+
+def test_memory_that_is_freed_soon_after_the_last_transfer_goes_back_to_the_system() -> None:
+    late = subprocess.run([sys.executable, "-c", _LATE], capture_output=True, text=True, check=True)
+
+    assert int(late.stdout) >= 100 * MIB

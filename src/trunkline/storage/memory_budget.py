@@ -18,15 +18,21 @@ import time
 import weakref
 from collections import deque
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline.formats.chunking import SMALLEST_WINDOW_BYTES, WINDOW_BYTES
 from trunkline.linux import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Seconds after which a waiting writer looks again even if nobody announced room.
 _LOOK_AGAIN = 1.0
 #: Seconds between two returns of memory to the operating system, each of which takes some milliseconds.
 _RETURN_INTERVAL = 0.1
+#: Seconds after which memory is returned once more when transfers hold little again: the last of them, and what the
+#: HTTP server holds for them, are freed by then.
+_RETURN_AFTER_END = 1.0
 
 
 class Reader:
@@ -170,9 +176,7 @@ class MemoryBudget:
             wait = self._next_return - time.monotonic()
             if wait > 0:  # what is freed meanwhile would stay: nothing may call this again
                 self._return_is_due = True
-                timer = threading.Timer(wait, self._return_now)
-                timer.daemon = True
-                timer.start()
+                _start_timer(wait, self._return_now)
                 return
         self._return_now()
 
@@ -182,6 +186,7 @@ class MemoryBudget:
             self._next_return = time.monotonic() + _RETURN_INTERVAL
             if self.held_bytes <= self._limit // 8:
                 self._was_exhausted = False
+                _start_timer(_RETURN_AFTER_END, libc.return_memory)
         libc.return_memory()
 
     def add_reader(self) -> Reader:
@@ -230,3 +235,9 @@ class MemoryBudget:
             if not largest.upload_open_pack():
                 with self._changed:
                     self._changed.wait(_LOOK_AGAIN)
+
+
+def _start_timer(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
