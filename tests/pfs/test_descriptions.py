@@ -8,6 +8,7 @@ import pytest
 from pfs_world import new_store
 
 from trunkline import errors
+from trunkline.meta import commit_graph
 from trunkline.meta import commits as rows
 from trunkline.model.names import CommitName, RepoName, parse_revision
 from trunkline.pfs import branches, commits, queries, resolve
@@ -64,7 +65,7 @@ def test_only_the_newest_commits_downstream_are_named_oldest_first(versions: Ver
     with_many = versions.query(queries.commit, parse_revision(SOURCE.repo, "master")).row
     numbers = versions.write(add_downstream, with_many.id, 4)
 
-    relatives = versions.read(rows.relatives, with_many, 2)
+    relatives = versions.read(commit_graph.relatives, with_many, 2)
 
     assert [row.id for row in relatives.downstream] == numbers[-2:]
 

@@ -19,7 +19,7 @@ from trunkline.model import names
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pfs import resolve
 from trunkline.pps import controller, logs, plan
-from trunkline.pps.autoscaling.autoscaler import token_hash
+from trunkline.pps.worker_tokens import token_hash
 from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""Queries and writes on commits, their provenance and the layers of open ones."""
+"""Queries and writes on commits, and on the layers of open ones. ``commit_graph`` finds the commits next to them."""
 
 from __future__ import annotations
 
-from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -37,20 +36,11 @@ class CommitRow(Struct, frozen=True):
     metadata: dict[str, str]
 
 
-class Relatives(NamedTuple):
-    """The commits next to a commit, each group oldest first."""
-
-    parent: CommitRow | None
-    children: list[CommitRow]
-    #: Its direct provenance, and the commits whose direct provenance it is.
-    upstream: list[CommitRow]
-    downstream: list[CommitRow]
-
-
-_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__struct_fields__), commit.c.checksum)
-_BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
+#: All columns of ``CommitRow``, then the checksum: ``checked`` makes a row of them.
+QUERY = sa.select(*(commit.c[name] for name in CommitRow.__struct_fields__), commit.c.checksum)
+_BY_ID = Query(QUERY.where(commit.c.id == sa.bindparam("commit_id")))
 _IN_SET = Query(
-    _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
+    QUERY.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
 )
 _IN_NAMED_REPO = (
     project.c.name == sa.bindparam("project"),
@@ -58,33 +48,22 @@ _IN_NAMED_REPO = (
     repo.c.type == sa.bindparam("repo_type"),
 )
 _HEAD = Query(
-    _COMMIT.add_columns(*branches.COLUMNS)
+    QUERY.add_columns(*branches.COLUMNS)
     .join(branch, branch.c.head_id == commit.c.id)
     .join(repo, repo.c.id == branch.c.repo_id)
     .join(project, project.c.id == repo.c.project_id)
     .where(*_IN_NAMED_REPO, branch.c.name == sa.bindparam("branch_name"))
 )
 _NAMED = Query(
-    _COMMIT.join(repo, repo.c.id == commit.c.repo_id)
+    QUERY.join(repo, repo.c.id == commit.c.repo_id)
     .join(project, project.c.id == repo.c.project_id)
     .where(*_IN_NAMED_REPO, commit.c.set_id == sa.bindparam("set_id"))
 )
 _META = Query(
-    _COMMIT.join(branch, branch.c.repo_id == commit.c.repo_id)
+    QUERY.join(branch, branch.c.repo_id == commit.c.repo_id)
     .join(pipeline, pipeline.c.meta_branch_id == branch.c.id)
     .where(pipeline.c.id == sa.bindparam("pipeline_id"), commit.c.set_id == sa.bindparam("set_id"))
 )
-_UPSTREAM = Query(
-    _COMMIT.join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
-    .where(commit_provenance.c.commit_id == sa.bindparam("commit_id"))
-    .order_by(commit.c.id)
-)
-_DOWNSTREAM = Query(
-    _COMMIT.join(commit_provenance, commit_provenance.c.commit_id == commit.c.id)
-    .where(commit_provenance.c.upstream_id == sa.bindparam("commit_id"))
-    .order_by(commit.c.id)
-)
-_CHILDREN = Query(_COMMIT.where(commit.c.parent_id == sa.bindparam("commit_id")).order_by(commit.c.id))
 _LAYERS = Query(
     sa.select(layer.c.id, layer.c.delta)
     .where(layer.c.commit_id == sa.bindparam("commit_id"))
@@ -102,70 +81,7 @@ _ADD = Query(commit.insert().returning(commit.c.id))
 _ADD_PROVENANCE = Query(commit_provenance.insert())
 _ADD_LAYER = Query(layer.insert())
 _CLEAR_LAYERS = Query(layer.delete().where(layer.c.commit_id == sa.bindparam("of_commit")))
-_BY_IDS = ListQuery(_COMMIT, commit.c.id)
-# Without an order: PostgreSQL might read all commits in that order to find a few of them.
-_CHILDREN_OF = ListQuery(_COMMIT, commit.c.parent_id)
-_UPSTREAM_OF = ListQuery(
-    _COMMIT.add_columns(commit_provenance.c.commit_id).join(
-        commit_provenance, commit_provenance.c.upstream_id == commit.c.id
-    ),
-    commit_provenance.c.commit_id,
-)
-_DOWNSTREAM_IDS = ListQuery(
-    sa.select(commit_provenance.c.upstream_id, commit_provenance.c.commit_id),
-    commit_provenance.c.upstream_id,
-)
-_OTHER = commit_provenance.alias("other")
-#: The newest downstream commit beyond so many; null when there are not so many.
-_BEYOND = ListQuery(
-    sa.select(
-        commit.c.id,
-        sa.select(_OTHER.c.commit_id)
-        .where(_OTHER.c.upstream_id == commit.c.id)
-        .order_by(_OTHER.c.commit_id.desc())
-        .offset(sa.bindparam("number"))
-        .limit(1)
-        .correlate(commit)
-        .scalar_subquery(),
-    ),
-    commit.c.id,
-)
-_DOWNSTREAM_AFTER = Query(
-    sa.select(commit_provenance.c.commit_id).where(
-        commit_provenance.c.upstream_id == sa.bindparam("upstream"),
-        commit_provenance.c.commit_id > sa.bindparam("after"),
-    )
-)
-#: The newest commits that come directly from one commit.
-_NEWEST_DOWNSTREAM = (
-    page_of(
-        sa.select(commit_provenance.c.commit_id),
-        commit_provenance.c.upstream_id,
-        commit_provenance.c.commit_id,
-        sa.bindparam("commit_id", type_=commit.c.id.type),
-    )
-    .limit(sa.bindparam("number", type_=sa.Integer))
-    .subquery()
-)
-#: What a relative is to the commit, before its columns.
-_PARENT, _CHILD, _UP, _DOWN = range(4)
-
-
-def _relatives(kind: int) -> sa.Select[Any]:
-    return sa.select(sa.literal_column(str(kind)).label("kind"), *_COMMIT.selected_columns)
-
-
-# Without an order, as ``_CHILDREN_OF``.
-_RELATIVES = Query(
-    sa.union_all(
-        _relatives(_PARENT).where(commit.c.id == sa.bindparam("parent_id")),
-        _relatives(_CHILD).where(commit.c.parent_id == sa.bindparam("commit_id")),
-        _relatives(_UP)
-        .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
-        .where(commit_provenance.c.commit_id == sa.bindparam("commit_id")),
-        _relatives(_DOWN).join(_NEWEST_DOWNSTREAM, _NEWEST_DOWNSTREAM.c.commit_id == commit.c.id),
-    )
-)
+_BY_IDS = ListQuery(QUERY, commit.c.id)
 _FIRST_FROM = Query(
     sa.select(commit.c.id, commit.c.started)
     .where(commit.c.id >= sa.bindparam("number"))
@@ -182,7 +98,7 @@ def checksum(row: CommitRow) -> int:
     )
 
 
-def _checked(values: Sequence[Any]) -> CommitRow:
+def checked(values: Sequence[Any]) -> CommitRow:
     """Return a row after comparing it with its checksum, which is its last value.
 
     Raises:
@@ -196,13 +112,13 @@ def _checked(values: Sequence[Any]) -> CommitRow:
 
 def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
     """Return a commit that exists."""
-    return _checked(require(_BY_ID.first(conn, commit_id=commit_id)))
+    return checked(require(_BY_ID.first(conn, commit_id=commit_id)))
 
 
 def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
     """Return a commit, or None when it was removed."""
     row = _BY_ID.first(conn, commit_id=commit_id)
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
@@ -214,7 +130,7 @@ def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
         repo_id: row number of the repo.
     """
     row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def head(conn: sa.Connection, repo_name: RepoName, branch_name: str) -> CommitRow | None:
@@ -232,7 +148,7 @@ def head(conn: sa.Connection, repo_name: RepoName, branch_name: str) -> CommitRo
     if row is None:
         return None
     branches.checked(row[-len(branches.COLUMNS) :])
-    return _checked(row[: -len(branches.COLUMNS)])
+    return checked(row[: -len(branches.COLUMNS)])
 
 
 def find_named(conn: sa.Connection, repo_name: RepoName, set_id: str) -> CommitRow | None:
@@ -246,7 +162,7 @@ def find_named(conn: sa.Connection, repo_name: RepoName, set_id: str) -> CommitR
     row = _NAMED.first(
         conn, project=repo_name.project, repo_name=repo_name.name, repo_type=repo_name.type, set_id=set_id
     )
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def meta_commit(conn: sa.Connection, pipeline_id: int, set_id: str) -> CommitRow | None:
@@ -258,13 +174,13 @@ def meta_commit(conn: sa.Connection, pipeline_id: int, set_id: str) -> CommitRow
         set_id: id of the commit set.
     """
     row = _META.first(conn, pipeline_id=pipeline_id, set_id=set_id)
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def of_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     """Return the commits of a set, oldest first."""
     return [
-        _checked(row) for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))
+        checked(row) for row in conn.execute(QUERY.where(commit.c.set_id == set_id).order_by(commit.c.id))
     ]
 
 
@@ -285,7 +201,7 @@ def page(
         oldest_first: the order.
         number: at most so many.
     """
-    query: sa.Select[Any] = _COMMIT
+    query: sa.Select[Any] = QUERY
     if repo_id is not None:
         query = page_of(
             query, commit.c.repo_id, commit.c.id, repo_id, beyond=beyond, oldest_first=oldest_first
@@ -294,7 +210,7 @@ def page(
         query = query.order_by(commit.c.id if oldest_first else commit.c.id.desc())
         if beyond is not None:
             query = query.where(commit.c.id > beyond if oldest_first else commit.c.id < beyond)
-    return [_checked(row) for row in conn.execute(query.limit(number))]
+    return [checked(row) for row in conn.execute(query.limit(number))]
 
 
 def set_ids(
@@ -330,94 +246,9 @@ def set_ids(
     return sets, rows[-1].id if len(rows) == number else None
 
 
-def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
-    """Return the direct provenance of a commit."""
-    return [_checked(row) for row in _UPSTREAM.rows(conn, commit_id=commit_id)]
-
-
-def downstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
-    """Return the commits whose direct provenance this commit is."""
-    return [_checked(row) for row in _DOWNSTREAM.rows(conn, commit_id=commit_id)]
-
-
-def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
-    """Return the commits whose parent this commit is."""
-    return [_checked(row) for row in _CHILDREN.rows(conn, commit_id=commit_id)]
-
-
 def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return those of the commits that exist, in no order."""
-    return [_checked(row) for row in _BY_IDS.rows(conn, commit_ids)]
-
-
-def children_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
-    """Return the commits whose parent is one of the commits, oldest first."""
-    children = [_checked(row) for row in _CHILDREN_OF.rows(conn, commit_ids)]
-    return sorted(children, key=attrgetter("id"))
-
-
-def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
-    """Return the direct provenance of the commits, each with the number of the commit that it is for."""
-    edges = [(_checked(row[:-1]), row[-1]) for row in _UPSTREAM_OF.rows(conn, commit_ids)]
-    return sorted(edges, key=lambda edge: edge[0].id)
-
-
-def relatives(conn: sa.Connection, row: CommitRow, number: int) -> Relatives:
-    """Return the commits next to one commit, by one statement.
-
-    Args:
-        conn: connection of the transaction.
-        row: the commit.
-        number: at most so many downstream commits, the newest ones.
-    """
-    groups: tuple[list[CommitRow], ...] = ([], [], [], [])
-    for values in _RELATIVES.rows(conn, parent_id=row.parent_id, commit_id=row.id, number=number):
-        groups[values[0]].append(_checked(values[1:]))
-    for group in groups:
-        if len(group) > 1:
-            group.sort(key=attrgetter("id"))
-    parents, children, upstream, downstream = groups
-    return Relatives(parents[0] if parents else None, children, upstream, downstream)
-
-
-def neighbours(conn: sa.Connection, commit_ids: Sequence[int], *, up: bool, number: int) -> list[int]:
-    """Return the row numbers of the commits next to some commits, each once, in order.
-
-    Args:
-        conn: a snapshot.
-        commit_ids: row numbers of the commits to start from.
-        up: their direct provenance; otherwise what comes directly from them.
-        number: at most so many.
-    """
-    upstream, own = commit_provenance.c.upstream_id, commit_provenance.c.commit_id
-    start, end = (own, upstream) if up else (upstream, own)
-    query = sa.select(end).distinct().where(start.in_(commit_ids)).order_by(end).limit(number)
-    return list(conn.execute(query).scalars())
-
-
-def newest_downstream_of(
-    conn: sa.Connection, commit_ids: Sequence[int], number: int
-) -> list[tuple[CommitRow, int]]:
-    """Return the newest commits that come directly from each commit, oldest first.
-
-    Args:
-        conn: a snapshot.
-        commit_ids: row numbers of the upstream commits.
-        number: at most so many for each of them.
-
-    Returns:
-        Each commit with the number of the one that it comes from.
-    """
-    beyond = {row[0]: row[1] for row in _BEYOND.rows(conn, commit_ids, number=number)}
-    few = [upstream_id for upstream_id in commit_ids if beyond.get(upstream_id) is None]
-    edges = [(row[0], row[1]) for row in _DOWNSTREAM_IDS.rows(conn, few)]
-    for upstream_id, after in beyond.items():
-        if after is not None:
-            newest = _DOWNSTREAM_AFTER.rows(conn, upstream=upstream_id, after=after)
-            edges.extend((upstream_id, row[0]) for row in newest)
-    ends = {row.id: row for row in by_ids(conn, list({end for _, end in edges}))}
-    edges.sort(key=itemgetter(1))
-    return [(ends[end], upstream_id) for upstream_id, end in edges]
+    return [checked(row) for row in _BY_IDS.rows(conn, commit_ids)]
 
 
 def first_started_from(conn: sa.Connection, started: float) -> int:
@@ -513,7 +344,7 @@ def set_tree(conn: sa.Connection, row: CommitRow, tree: bytes) -> None:
 def find_with_layers(conn: sa.Connection, commit_id: int) -> tuple[CommitRow | None, list[tuple[int, bytes]]]:
     """Return a commit, or None when it was removed, and ``(number, delta)`` of its layers in order."""
     rows, layers = gather(conn, (_BY_ID, {"commit_id": commit_id}), (_LAYERS, {"commit_id": commit_id}))
-    return (_checked(rows[0]) if rows else None), [(row[0], row[1]) for row in layers]
+    return (checked(rows[0]) if rows else None), [(row[0], row[1]) for row in layers]
 
 
 def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline import errors
+from trunkline.meta import commit_graph, repos
 from trunkline.meta import commits as rows
-from trunkline.meta import repos
 from trunkline.model import names, paths
 from trunkline.pfs import breadth_first, files, resolve
 from trunkline.pfs.branches import walk_bounds
@@ -213,7 +213,7 @@ def walk(
         return [resolve.commit(conn, start).id for start in starts]
 
     starting = versions.read(resolved)
-    following = partial(rows.neighbours, up=up, number=limit)
+    following = partial(commit_graph.neighbours, up=up, number=limit)
     for level in breadth_first.levels(versions, starting, following, step=PAGE, limit=limit, depth=depth):
         yield from _described(versions, level)
 

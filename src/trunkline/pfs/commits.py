@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline import errors
-from trunkline.meta import ancestry, branches, chunks, repos
+from trunkline.meta import ancestry, branches, chunks, commit_graph, repos
 from trunkline.meta import commits as rows
 from trunkline.model import limits
 from trunkline.model.names import SPEC, check_branch
@@ -52,7 +52,7 @@ class CommitInfo(Struct, frozen=True):
 
 def describe(conn: sa.Connection, row: CommitRow) -> CommitInfo:
     """Return what InspectCommit returns."""
-    relatives = rows.relatives(conn, row, SUBVENANCE)
+    relatives = commit_graph.relatives(conn, row, SUBVENANCE)
     owners = {row.repo_id, *(other.repo_id for other in chain(relatives.upstream, relatives.downstream))}
     return CommitInfo(row, *relatives, repos.by_ids(conn, list(owners)))
 
@@ -65,11 +65,11 @@ def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[Co
     children: defaultdict[int | None, list[CommitRow]] = defaultdict(list)
     upstream: defaultdict[int, list[CommitRow]] = defaultdict(list)
     downstream: defaultdict[int, list[CommitRow]] = defaultdict(list)
-    for child in rows.children_of(conn, numbers):
+    for child in commit_graph.children_of(conn, numbers):
         children[child.parent_id].append(child)
-    for up, number in rows.upstream_of(conn, numbers):
+    for up, number in commit_graph.upstream_of(conn, numbers):
         upstream[number].append(up)
-    for down, number in rows.newest_downstream_of(conn, numbers, SUBVENANCE):
+    for down, number in commit_graph.newest_downstream_of(conn, numbers, SUBVENANCE):
         downstream[number].append(down)
     owners = {row.repo_id for row in chain(described, *upstream.values(), *downstream.values())}
     names = repos.by_ids(conn, list(owners))
@@ -413,7 +413,7 @@ def squash(write: WriteTransaction, set_id: str) -> None:
     """
     members = commit_set(write.conn, set_id)
     for row in members:
-        children = rows.children(write.conn, row.id)
+        children = commit_graph.children(write.conn, row.id)
         if not children:
             raise errors.FailedPrecondition(
                 f"cannot squash a commit that has no children: {resolve.text(write.conn, row)};"
@@ -438,13 +438,15 @@ def drop(write: WriteTransaction, set_id: str) -> None:
     members = commit_set(write.conn, set_id)
     later: dict[str, None] = {}
     for row in members:
-        if rows.children(write.conn, row.id):
+        if commit_graph.children(write.conn, row.id):
             raise errors.FailedPrecondition(
                 f"cannot drop a commit that has children: {resolve.text(write.conn, row)};"
                 " drop the children first, or squash it"
             )
         later.update(
-            (down.set_id, None) for down in rows.downstream(write.conn, row.id) if down.set_id != set_id
+            (down.set_id, None)
+            for down in commit_graph.downstream(write.conn, row.id)
+            if down.set_id != set_id
         )
     if later:
         raise errors.FailedPrecondition(
@@ -470,7 +472,7 @@ def with_provenance(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     commits = {row.id: row for row in commit_set(conn, set_id)}
     pending = list(commits.values())
     while pending:
-        for up in rows.upstream(conn, pending.pop().id):
+        for up in commit_graph.upstream(conn, pending.pop().id):
             if up.id not in commits:
                 commits[up.id] = up
                 pending.append(up)
@@ -495,7 +497,7 @@ def remove_one(write: WriteTransaction, name: CommitName, *, keep_changes: bool,
     doomed = {row.id: row}
     pending = [row]
     while pending:
-        for down in rows.downstream(write.conn, pending.pop().id):
+        for down in commit_graph.downstream(write.conn, pending.pop().id):
             if not recursive:
                 raise errors.FailedPrecondition(
                     f"cannot remove commit {resolve.text(write.conn, row)}: {resolve.text(write.conn, down)}"
@@ -505,7 +507,7 @@ def remove_one(write: WriteTransaction, name: CommitName, *, keep_changes: bool,
                 doomed[down.id] = down
                 pending.append(down)
     for member in doomed.values():
-        children = rows.children(write.conn, member.id)
+        children = commit_graph.children(write.conn, member.id)
         if keep_changes and not children:
             raise errors.FailedPrecondition(
                 f"cannot squash a commit that has no children: {resolve.text(write.conn, member)}; use drop for that"
@@ -528,7 +530,7 @@ def _remove(write: WriteTransaction, doomed: list[CommitRow]) -> None:
         write.hooks.removing_commits(write, numbers)
     emptied: list[int] = []
     for row in reversed(doomed):
-        children = rows.children(conn, row.id)
+        children = commit_graph.children(conn, row.id)
         if children:
             rows.set_parent(conn, [child.id for child in children], row.parent_id)
         for branch in branches.with_head(conn, [row.id]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline import errors
-from trunkline.meta import branches, commits
+from trunkline.meta import branches, commit_graph, commits
 from trunkline.meta import repos as rows
 from trunkline.model import limits, names
 from trunkline.pfs import commit_events, propagation, resolve
@@ -273,7 +273,7 @@ def _remove_commits(write: WriteTransaction, numbers: Sequence[int]) -> None:
     for number in numbers:
         for branch in branches.with_head(conn, [number]):
             branches.move(conn, branch.id, None, write.now)
-    children = [child.id for child in commits.children_of(conn, numbers) if child.id not in set(numbers)]
+    children = [child.id for child in commit_graph.children_of(conn, numbers) if child.id not in set(numbers)]
     commits.set_parent(conn, numbers, None)
     commits.set_parent(conn, children, None)
     commits.remove(conn, numbers)

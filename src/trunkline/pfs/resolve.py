@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import ancestry, branches, commits, repos
+from trunkline.meta import ancestry, branches, commit_graph, commits, repos
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -123,7 +123,7 @@ def _in_provenance_of_set(conn: sa.Connection, set_id: str, repo_id: int) -> Com
     best: CommitRow | None = None
     while pending:
         row = pending.pop()
-        for up in commits.upstream(conn, row.id):
+        for up in commit_graph.upstream(conn, row.id):
             if up.id in seen:
                 continue
             seen.add(up.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import commits
+from trunkline.meta import commit_graph, commits
 from trunkline.model.states import CommitState
 from trunkline.pfs import resolve
 
@@ -27,7 +27,7 @@ def _missing(conn: sa.Connection, row: CommitRow, state: CommitState) -> list[in
     if state is CommitState.STARTED or row.finished is not None:
         return []
     if state is CommitState.READY:
-        return [up.id for up in commits.upstream(conn, row.id) if up.finished is None]
+        return [up.id for up in commit_graph.upstream(conn, row.id) if up.finished is None]
     return [row.id]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec.structs import replace
 
 from trunkline import errors
-from trunkline.meta import chunks, commits, job_queue, jobs, pipelines
+from trunkline.meta import chunks, commit_graph, job_queue, jobs, pipelines
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pfs.triggers import Triggers
 from trunkline.pps import decide, early, failures, lease_watch, plan, settle
@@ -398,7 +398,7 @@ def _queue(conn: sa.Connection, pipeline_id: int, workers: int) -> decide.QueueV
         for row in job_queue.front(conn, pipeline_id)[1:]:
             if row.looked_at or row.state is not JobState.CREATED:
                 continue
-            inputs = commits.upstream(conn, row.commit_id)
+            inputs = commit_graph.upstream(conn, row.commit_id)
             if any(commit.finished is None for commit in inputs):
                 break
             if not any(commit.error for commit in inputs):
@@ -515,7 +515,7 @@ def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:
     """Let the pipelines that come after a job see what is on its way to them."""
     front = [job.commit_id]
     while front:
-        after = {row.id for commit_id in front for row in commits.downstream(write.conn, commit_id)}
+        after = {row.id for commit_id in front for row in commit_graph.downstream(write.conn, commit_id)}
         for commit_id in after:
             waiting = jobs.by_commit(write.conn, commit_id)
             if waiting is not None and waiting.state is JobState.CREATED:

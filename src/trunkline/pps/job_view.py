@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.meta import commits, jobs, repos
+from trunkline.meta import commit_graph, jobs, repos
 from trunkline.model.states import JobState
 from trunkline.pps import decide
 
@@ -23,7 +23,7 @@ def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
         specs: cache of specifications.
         job: the job.
     """
-    inputs = commits.upstream(conn, job.commit_id)
+    inputs = commit_graph.upstream(conn, job.commit_id)
     spec = specs.of(conn, job.pipeline_id, job.version)
     return decide.JobView(
         id=job.id,
@@ -44,6 +44,6 @@ def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
 def _is_followed(conn: sa.Connection, job: JobRow) -> bool:
     """Return whether a later job has all its inputs."""
     return any(
-        all(row.finished is not None for row in commits.upstream(conn, later.commit_id))
+        all(row.finished is not None for row in commit_graph.upstream(conn, later.commit_id))
         for later in jobs.live(conn, job.pipeline_id)[1:]
     )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import ancestry, commits, jobs, pipelines
+from trunkline.meta import ancestry, commit_graph, commits, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JOB_TRANSITIONS, TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import commits as commit_ops
@@ -42,7 +42,7 @@ class JobKeeper:
             if row.origin == "AUTO" and row.finished is None:
                 self._create_job(write, row)
         for row in write.finished:
-            for down in commits.downstream(write.conn, row.id):
+            for down in commit_graph.downstream(write.conn, row.id):
                 waiting = jobs.by_commit(write.conn, down.id)
                 if waiting is not None:
                     wake(write, waiting.pipeline_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 
 from trunkline.errors import Cancelled, InvalidArgument, NotFound
-from trunkline.meta import commits, jobs, repos
+from trunkline.meta import commit_graph, jobs, repos
 from trunkline.model import limits, names
 from trunkline.model.names import META
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
@@ -99,7 +99,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
         spec: the specification of the pipeline.
         job: the job, whose commit has the provenance.
     """
-    upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
+    upstream = {row.repo_id: row for row in commit_graph.upstream(conn, job.commit_id)}
     trees: dict[LeafKey, TreeId] = {}
     rows_: dict[LeafKey, CommitRow | None] = {}
     for key, leaf in leaves_of(input_of(spec)):

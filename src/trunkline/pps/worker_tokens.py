@@ -5,8 +5,9 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from trunkline import errors
-from trunkline.pps.autoscaling.autoscaler import token_hash
 from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 #: Workers whose token is remembered; the others are read from the database.
 _CACHED = 10_000
+
+
+def token_hash(token: str) -> bytes:
+    """Return what the database stores of a worker's token."""
+    return blake3(token.encode()).digest()
 
 
 class WorkerTokens:

@@ -7,34 +7,27 @@ The memory of a pipeline is one value, dropped with the pipeline; losing it cost
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import uuid
-from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from trunkline import errors
-from trunkline.meta import claims as claim_rows
-from trunkline.meta import jobs, pipelines, workers
+from trunkline.meta import jobs, workers
 from trunkline.model import spec_annotations
 from trunkline.model.states import PipelineState, WorkerState
-from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
-from trunkline.pps import jobs as job_ops
+from trunkline.model.workers import WorkerSpec, memory_request
 from trunkline.pps.autoscaling import instructions as instructions
+from trunkline.pps.autoscaling import recording
 from trunkline.pps.autoscaling import step as autoscale
 from trunkline.pps.autoscaling.startup_times import Starts
-from trunkline.pps.pipeline_events import record_decision, record_pipeline, record_worker
 from trunkline.pps.spec_cache import image_of
 from trunkline.pps.work import work_of
-from trunkline.pps.workers import claims, lost_attempts
+from trunkline.pps.workers import lost_attempts
 from trunkline.scaling import fairness, policy
 from trunkline.scaling.fairness import Contender
-from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +40,6 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
 
@@ -72,7 +64,6 @@ _RECORDS = (
 #: Instructions of steps that change nothing.
 _REPEATED = (instructions.LookAgainAt, instructions.MarkWorkers)
 
-_NOT_READY = (WorkerState.PENDING, WorkerState.STARTING)
 _READY = (WorkerState.IDLE, WorkerState.BUSY)
 
 
@@ -141,7 +132,7 @@ class Autoscaler:
         again = None
         records = [each for each in step.instructions if isinstance(each, _RECORDS)]
         if records:
-            self._versions.write(_record, pipeline.id, records)
+            self._versions.write(recording.record, pipeline.id, records)
         for instruction in step.instructions:
             if isinstance(instruction, _RECORDS):
                 continue
@@ -315,7 +306,7 @@ class Autoscaler:
         write = self._versions.write
         match instruction:
             case instructions.LoseWorkers(lost):
-                attempts = write(_lose, pipeline.id, lost)
+                attempts = write(recording.lose, pipeline.id, lost)
                 self.dismiss(worker_id for worker_id, _, _ in lost)
                 for attempt in attempts:
                     if attempt.count >= lost_attempts.limit(spec):
@@ -327,7 +318,7 @@ class Autoscaler:
                     for worker_id in worker_ids:
                         self._fleet.mark(worker_id, busy=is_busy)
             case instructions.RetireWorkers(retired):
-                self.dismiss(write(_retire, pipeline.id, retired))
+                self.dismiss(write(recording.retire, pipeline.id, retired))
             case instructions.StopWorker(worker_id, grace):
                 self._fleet.stop(worker_id, grace)
             case _:
@@ -356,14 +347,14 @@ class Autoscaler:
                 )
                 for _ in range(min(START_BATCH, number - first))
             ]
-            if not self._versions.write(_request, pipeline, batch):
+            if not self._versions.write(recording.request, pipeline, batch):
                 return ""
             for position, worker in enumerate(batch):
                 try:
                     self._fleet.start(worker)
                 except errors.TrunklineError as error:
                     refused = {each.worker_id: error.message for each in batch[position:]}
-                    self._versions.write(_remove, pipeline.id, refused)
+                    self._versions.write(recording.remove, pipeline.id, refused)
                     return error.message
             # The pipeline may have been deleted after the rows were written: its workers were dismissed before
             # they were requested.
@@ -379,173 +370,3 @@ class Autoscaler:
             log.warning(
                 "workers of %s do not stay up: %s; next start in %.0f s", pipeline, crashes.reason, pause
             )
-
-
-def token_hash(token: str) -> bytes:
-    """Return what the database stores of a worker's token."""
-    return blake3(token.encode()).digest()
-
-
-def _lose(
-    write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, WorkerEnding]]
-) -> list[claims.LostAttempts]:
-    """Remove workers that are gone; those that crashed have lost an attempt at their datum."""
-    owner = pipelines.by_id(write.conn, pipeline_id)
-    if owner is None:
-        return []  # deleted meanwhile, with its workers
-    attempts = [
-        attempt
-        for worker_id, reason, ending in lost
-        if ending is WorkerEnding.CRASHED
-        for attempt in claims.lose_attempts(write, worker_id, reason)
-    ]
-    states = _states(write, pipeline_id)
-    _remove(write, pipeline_id, {worker_id: reason for worker_id, reason, _ in lost})
-    for worker_id, reason, _ in lost:
-        asked = states.get(worker_id) is WorkerState.RETIRING
-        report = partial(telemetry.worker_ended, owner.full_name, worker_id, asked=asked, reason=reason)
-        write.tx.after_commit(report)
-    events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
-    workers.add_events(write.conn, pipeline_id, write.now, events)
-    write.tx.wake(f"pipeline:{pipeline_id}")
-    return attempts
-
-
-def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instructions.Instruction]) -> None:
-    """Record what the fleet shows and what was decided: a thousand workers may get ready at once."""
-    conn = write.conn
-    owner = pipelines.by_id(conn, pipeline_id)
-    if owner is None:
-        return  # deleted meanwhile
-    for record in records:
-        match record:
-            case instructions.SetMachines(placed):
-                workers.set_machines(
-                    conn, [(worker_id, to_builtins(machine)) for worker_id, machine in placed]
-                )
-            case instructions.SetReasons(reasons):
-                workers.set_reasons(conn, [(worker_id, reason) for worker_id, _, reason in reasons])
-                events = [(worker_id, state, reason) for worker_id, state, reason in reasons]
-                workers.add_events(conn, pipeline_id, write.now, events)
-                states = _states(write, pipeline_id)
-                for worker_id, _, reason in reasons:
-                    if worker_id in states:
-                        record_worker(write, owner.full_name, worker_id, states[worker_id], reason)
-            case instructions.BeginWorkers(begun):
-                states = _states(write, pipeline_id)
-                workers.begin(conn, begun, write.now)
-                for worker_id in begun:
-                    if states.get(worker_id) is WorkerState.PENDING:  # else it was quicker
-                        record_worker(write, owner.full_name, worker_id, WorkerState.STARTING)
-            case instructions.LimitWorkers(number):
-                pipelines.change(conn, pipeline_id, worker_limit=number)
-            case instructions.RecordDecision():
-                _record_decision(write, owner, record)
-            case instructions.FailPipeline(reason):
-                _fail(write, pipeline_id, reason)
-            case _:
-                raise AssertionError(f"{record} changes more than rows")
-    write.tx.wake("workers")
-
-
-def _states(write: WriteTransaction, pipeline_id: int) -> dict[str, WorkerState]:
-    """Return the state of each worker of a pipeline."""
-    return {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
-
-
-def _fail(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
-    """Fail a pipeline that cannot run; only an update of its specification lets it try again."""
-    row = pipelines.by_id(write.conn, pipeline_id)
-    if row is None or row.state is PipelineState.FAILURE:
-        return
-    record_pipeline(write, pipelines.move(write.conn, row, PipelineState.FAILURE, reason))
-    job_ops.stop_live_jobs(write, pipeline_id, f"the pipeline cannot run: {reason}")
-    write.tx.wake("pipeline states", f"pipeline:{pipeline_id}")
-
-
-def _record_decision(
-    write: WriteTransaction, owner: PipelineRow, decision: instructions.RecordDecision
-) -> None:
-    inputs = {
-        "demand": to_builtins(decision.demand),
-        "policy": to_builtins(decision.rules),
-        "observed": to_builtins(decision.observed),
-        #: For charts, which must not read all workers of all decisions.
-        "states": Counter(worker.state for worker in decision.observed.workers),
-    }
-    row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
-    pipelines.add_decision(write.conn, owner.id, row)
-    pipelines.change(write.conn, owner.id, target=decision.target)
-    workers_now = len(decision.observed.workers)
-    record_decision(
-        write, owner.full_name, target=decision.target, workers=workers_now, sentence=decision.sentence
-    )
-    write.tx.after_commit(
-        partial(
-            telemetry.scaling_decided,
-            owner.full_name,
-            target=decision.target,
-            workers=workers_now,
-            sentence=decision.sentence,
-        )
-    )
-
-
-def _request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[WorkerSpec]) -> bool:
-    """Record new workers before the fleet starts them; False when the pipeline needs none any more."""
-    current = pipelines.by_id(write.conn, pipeline.id)
-    if current is None or current.version != pipeline.version or current.stopped:
-        return False
-    rows = [
-        workers.WorkerRow(
-            id=each.worker_id,
-            pipeline_id=pipeline.id,
-            version=each.version,
-            token_hash=token_hash(each.token),
-            state=WorkerState.PENDING,
-            reason="",
-            created=write.now,
-            ready=None,
-            since=write.now,
-        )
-        for each in batch
-    ]
-    workers.add(write.conn, rows)
-    events = [(row.id, WorkerState.PENDING, "was requested") for row in rows]
-    workers.add_events(write.conn, pipeline.id, write.now, events)
-    for worker_id, state, reason in events:
-        record_worker(write, pipeline.full_name, worker_id, state, reason)
-    write.tx.wake("workers")
-    return True
-
-
-def _retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str]) -> list[str]:
-    """Remove those that are not ready, and let the others retire. Returns the removed ones."""
-    picked = set(worker_ids)
-    rows = [row for row in workers.of_pipeline(write.conn, pipeline_id) if row.id in picked]
-    cancelled = [row.id for row in rows if row.state in _NOT_READY]
-    _remove(write, pipeline_id, dict.fromkeys(cancelled, "is not needed any more"))
-    owner = pipelines.name_of(write.conn, pipeline_id)
-    for row in rows:
-        if row.state in (WorkerState.IDLE, WorkerState.BUSY):
-            workers.move(write.conn, row.id, WorkerState.RETIRING, "", write.now)
-            if owner is not None:
-                record_worker(write, owner, row.id, WorkerState.RETIRING)
-            write.tx.wake("workers", f"work:{pipeline_id}")
-    return cancelled
-
-
-def _remove(write: WriteTransaction, pipeline_id: int, removed: Mapping[str, str]) -> None:
-    """Remove workers of a pipeline, each for a reason, and free their claims."""
-    owned = (
-        claim
-        for job in jobs.live(write.conn, pipeline_id)
-        for claim in claim_rows.owned_claims(write.conn, job.id)
-    )
-    for worker_id in {claim.worker_id for claim in owned if claim.worker_id is not None} & removed.keys():
-        claims.free_of_worker(write, worker_id)
-    owner = pipelines.name_of(write.conn, pipeline_id)
-    for row in workers.remove_many(write.conn, pipeline_id, removed, write.now):
-        if owner is not None:
-            record_worker(write, owner, row.id, WorkerState.GONE, removed[row.id])
-    write.tx.wake("workers")

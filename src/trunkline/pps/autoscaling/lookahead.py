@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.meta import commits, jobs, pipelines, workers
+from trunkline.meta import commit_graph, jobs, pipelines, workers
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps.spec_cache import image_of, input_of
 from trunkline.pps.workers import claims
@@ -96,7 +96,7 @@ def seconds_per_datum(conn: sa.Connection, job: JobRow) -> float | None:
 def _jobs_before(conn: sa.Connection, job: JobRow) -> list[JobRow] | None:
     """Return the jobs that a job waits for; None when it also waits for a commit that a user has open."""
     before = []
-    for row in commits.upstream(conn, job.commit_id):
+    for row in commit_graph.upstream(conn, job.commit_id):
         if row.finished is not None:
             continue
         origin = jobs.by_commit(conn, row.id)

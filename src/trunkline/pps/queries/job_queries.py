@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
-from trunkline.meta import commits, jobs, pipelines, repos
+from trunkline.meta import commit_graph, commits, jobs, pipelines, repos
 from trunkline.meta.claims import ClaimRow
 from trunkline.meta.jobs import JobRow
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
@@ -324,7 +324,9 @@ def _behind_inputs(versions: VersionedStore, criteria: JobFilter, choice: _Choic
     """Yield the jobs of each commit set in which all the inputs are read, those further downstream included."""
 
     def look(conn: sa.Connection) -> list[JobRow]:
-        behind = [{row.set_id for row in commits.downstream(conn, commit_id)} for commit_id in choice.inputs]
+        behind = [
+            {row.set_id for row in commit_graph.downstream(conn, commit_id)} for commit_id in choice.inputs
+        ]
         rows = jobs.of_sets(conn, sorted(set.intersection(*behind)))
         admitted = [row for row in rows if _admits(criteria, choice, row)]
         return sorted(admitted, key=lambda row: row.id, reverse=not criteria.reverse)

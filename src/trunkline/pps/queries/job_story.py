@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.meta import commits, jobs, repos, workers
+from trunkline.meta import commit_graph, jobs, repos, workers
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 
@@ -87,7 +87,7 @@ def job_story(read: ReadTransaction, name: JobName, specs: Specs) -> JobStory:
     """
     conn = read.conn
     job = job_ops.find(conn, name)
-    inputs = commits.upstream(conn, job.commit_id)
+    inputs = commit_graph.upstream(conn, job.commit_id)
     is_open = [row for row in inputs if row.finished is None]
     last_input = max((row.finished for row in inputs if row.finished is not None), default=job.created)
     before = jobs.page(conn, pipeline_id=job.pipeline_id, beyond=job.id, number=1)

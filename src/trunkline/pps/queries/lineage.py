@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.meta import ancestry, commits, jobs, pipelines, repos
+from trunkline.meta import ancestry, commit_graph, commits, jobs, pipelines, repos
 from trunkline.model import limits
 from trunkline.model.globs import compile_glob
 from trunkline.model.names import CommitName, RepoName
@@ -264,7 +264,7 @@ def _job_behind(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: st
 def _jobs_reading(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: str) -> list[_Product]:
     """Return the jobs that read a commit."""
     row = resolve.commit(conn, CommitName(repo, commit_id))
-    readers = (jobs.by_commit(conn, down.id) for down in commits.downstream(conn, row.id))
+    readers = (jobs.by_commit(conn, down.id) for down in commit_graph.downstream(conn, row.id))
     product = (_of_job(conn, specs, job) for job in readers if job is not None)
     return [each for each in product if each is not None]
 

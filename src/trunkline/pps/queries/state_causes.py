@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.meta import branches, commits, jobs, pipelines, repos, workers
+from trunkline.meta import branches, commit_graph, commits, jobs, pipelines, repos, workers
 from trunkline.model.names import USER
 from trunkline.model.schedules import parse_schedule, text_of
 from trunkline.model.spec import cron_inputs
@@ -110,7 +110,7 @@ def _working(conn: sa.Connection, row: PipelineRow, live: Sequence[JobRow]) -> I
     """Yield what the oldest live job does, or waits for."""
     job = live[0]
     behind = f"; {len(live) - 1:,} more jobs wait behind it" if len(live) > 1 else ""
-    is_open = [commit for commit in commits.upstream(conn, job.commit_id) if commit.finished is None]
+    is_open = [commit for commit in commit_graph.upstream(conn, job.commit_id) if commit.finished is None]
     if job.state is JobState.CREATED and is_open:
         for commit in is_open:
             yield _open_input(conn, job, commit)
