@@ -35,7 +35,16 @@ _NOT_READY = (WorkerState.PENDING, WorkerState.STARTING)
 def lose(
     write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, WorkerEnding]]
 ) -> list[claims.LostAttempts]:
-    """Remove workers that are gone; those that crashed have lost an attempt at their datum."""
+    """Remove workers that are gone; those that crashed have lost an attempt at their datum.
+
+    Args:
+        write: the transaction.
+        pipeline_id: number of their pipeline.
+        lost: id of each worker, why it is gone, and how it ended.
+
+    Returns:
+        The datums that have lost attempts.
+    """
     owner = pipelines.by_id(write.conn, pipeline_id)
     if owner is None:
         return []  # deleted meanwhile, with its workers
@@ -58,7 +67,13 @@ def lose(
 
 
 def record(write: WriteTransaction, pipeline_id: int, records: Sequence[instructions.Instruction]) -> None:
-    """Record what the fleet shows and what was decided: a thousand workers may get ready at once."""
+    """Record what the fleet shows and what was decided: a thousand workers may get ready at once.
+
+    Args:
+        write: the transaction.
+        pipeline_id: number of the pipeline.
+        records: instructions that only change rows.
+    """
     conn = write.conn
     owner = pipelines.by_id(conn, pipeline_id)
     if owner is None:
@@ -138,7 +153,13 @@ def _record_decision(
 
 
 def request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[WorkerSpec]) -> bool:
-    """Record new workers before the fleet starts them; False when the pipeline needs none any more."""
+    """Record new workers before the fleet starts them; False when the pipeline needs none any more.
+
+    Args:
+        write: the transaction.
+        pipeline: as read at the begin of the round.
+        batch: the new workers.
+    """
     current = pipelines.by_id(write.conn, pipeline.id)
     if current is None or current.version != pipeline.version or current.stopped:
         return False
@@ -166,7 +187,16 @@ def request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[Work
 
 
 def retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str]) -> list[str]:
-    """Remove those that are not ready, and let the others retire. Returns the removed ones."""
+    """Remove those that are not ready, and let the others retire.
+
+    Args:
+        write: the transaction.
+        pipeline_id: number of their pipeline.
+        worker_ids: workers that are not needed any more.
+
+    Returns:
+        The removed ones.
+    """
     picked = set(worker_ids)
     rows = [row for row in workers.of_pipeline(write.conn, pipeline_id) if row.id in picked]
     cancelled = [row.id for row in rows if row.state in _NOT_READY]
@@ -182,7 +212,13 @@ def retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str])
 
 
 def remove(write: WriteTransaction, pipeline_id: int, removed: Mapping[str, str]) -> None:
-    """Remove workers of a pipeline, each for a reason, and free their claims."""
+    """Remove workers of a pipeline, each for a reason, and free their claims.
+
+    Args:
+        write: the transaction.
+        pipeline_id: number of the pipeline.
+        removed: reason by worker.
+    """
     owned = (
         claim
         for job in jobs.live(write.conn, pipeline_id)
