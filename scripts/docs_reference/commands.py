@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docs_reference.markdown import code, example, fence, page, table
-from trunkline.cli import help_pages, overview, parsing
+from trunkline.cli import parsing
 from trunkline.cli.command_table import TABLE
+from trunkline.cli.help import overview
+from trunkline.cli.help import pages as help_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

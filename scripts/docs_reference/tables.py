@@ -10,8 +10,9 @@ from docs_reference import chart, protocols
 from docs_reference.commands import file_name
 from docs_reference.markdown import code, table
 from trunkline import errors
-from trunkline.cli import exit_codes, help_pages, pachctl_verbs, parsing, topics
+from trunkline.cli import exit_codes, parsing
 from trunkline.cli.command_table import TABLE
+from trunkline.cli.help import pachctl_verbs, pages, topics
 from trunkline.model import limits, port_limits, states
 from trunkline.rpc import status
 from trunkline.rpc.asgi.web_calls import HTTP_STATUS
@@ -31,7 +32,7 @@ def settings() -> str:
     rows = []
     for argument in parsing.load("serve").arguments:
         meaning, default = described(argument)
-        rows.append((code(help_pages.syntax(argument).replace("|", " or ")), default, meaning))
+        rows.append((code(pages.syntax(argument).replace("|", " or ")), default, meaning))
     return table(("Option", "Default", "Meaning"), rows)
 
 

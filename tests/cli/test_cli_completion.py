@@ -17,8 +17,8 @@ import pytest
 from cli_messages import Refusal, commit, pipeline, repo
 from grpc import StatusCode
 
-from trunkline.cli import candidates, completing, completion_values
 from trunkline.cli.command_table import TABLE
+from trunkline.cli.completion import candidates, completing, values
 from trunkline.cli.parsing import load
 from trunkline.rpc.gen import console_pb2, pfs_pb2, pps_pb2
 
@@ -134,7 +134,7 @@ def test_an_answer_is_used_again_for_some_seconds(offered, server):
         assert offered("inspect", "repo", "im") == ["images"]
 
     assert len(server.asked["ListRepo"]) == 1
-    assert stat.S_IMODE(os.stat(completion_values.cache_file()).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(values.cache_file()).st_mode) == 0o600
 
 
 def test_every_argument_has_a_kind_or_takes_any_text():
@@ -187,7 +187,10 @@ def program(tmp_path, server, monkeypatch):
     server.answers["ListBranch"] = [
         pfs_pb2.BranchInfo(branch=pfs_pb2.Branch(repo=repo("images"), name="master"))
     ]
-    code = "from trunkline.cli import candidates, main; candidates.LIMIT = 30; main.main()"
+    code = (
+        "from trunkline.cli.completion import candidates; candidates.LIMIT = 30; "
+        "from trunkline.cli import main; main.main()"
+    )
     file = tmp_path / "bin" / "trunkline"
     file.parent.mkdir()
     file.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$@\"\n")

@@ -22,7 +22,7 @@ from trunkline.rpc.gen import console_pb2, control_pb2, pfs_pb2, pps_pb2
 pytest.importorskip("textual", reason="needs Textual, which the command line depends on")
 from textual.widgets import DataTable, Static
 
-from trunkline.cli.dashboard import Dashboard
+from trunkline.cli.dashboard.app import Dashboard
 
 ID = "0123456789ab4def8123456789abcdef"
 PATIENCE = 30  # seconds
@@ -164,8 +164,8 @@ def test_views_projects_and_keys_are_a_key_away(busy):
 
 
 def test_an_event_makes_the_table_new(busy, monkeypatch):
-    monkeypatch.setattr("trunkline.cli.dashboard.AGAIN", 0.05)
-    monkeypatch.setattr("trunkline.cli.dashboard.AT_LEAST_EVERY", 600.0)
+    monkeypatch.setattr("trunkline.cli.dashboard.app.AGAIN", 0.05)
+    monkeypatch.setattr("trunkline.cli.dashboard.app.AT_LEAST_EVERY", 600.0)
     streams = [[]]
     busy.answers["WatchEvents"] = lambda _: streams[-1]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli import dag_svg
-from trunkline.cli.dag_text import Node, draw
+from trunkline.cli.drawing import svg
+from trunkline.cli.drawing.boxes import Node, draw
 from trunkline.rpc.gen import console_pb2
 
 #: Sides of a character that lines leave from, as steps of row and column.
@@ -183,7 +183,7 @@ def test_an_empty_project_draws_nothing_and_says_so(run):
     assert outcome.err
 
 
-@pytest.mark.parametrize("theme", dag_svg.THEMES)
+@pytest.mark.parametrize("theme", svg.THEMES)
 def test_svg_names_every_node_needs_nothing_from_elsewhere_and_can_be_read_aloud(run, server, theme):
     server.answers["InspectGraph"] = GRAPH
 

@@ -14,8 +14,8 @@ from cli_messages import Refusal, commit, content
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli import chunked_upload, upload_plan
 from trunkline.cli.exit_codes import UsageError
+from trunkline.cli.transfer import chunked_upload, upload_plan
 from trunkline.formats.protowire import WireError, add_file, bytes_of, fields, put_chunks
 from trunkline.rpc.gen import pfs_pb2, store_pb2
 

@@ -10,9 +10,9 @@ import pytest
 
 from trunkline.cli import exit_codes
 from trunkline.cli.command_table import TABLE
-from trunkline.cli.help_pages import topic
+from trunkline.cli.help.pages import topic
+from trunkline.cli.help.topics import EXIT_CODES, TOPICS
 from trunkline.cli.parsing import Parser, load, split
-from trunkline.cli.topics import EXIT_CODES, TOPICS
 from trunkline.model import spec_help
 
 CLI = Path(exit_codes.__file__).parent

@@ -16,9 +16,10 @@ import pytest
 from cli_messages import Refusal, repo
 from grpc import StatusCode
 
-from trunkline.cli import config, help_pages, overview, pachctl_verbs
+from trunkline.cli import config
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.exit_codes import UsageError
+from trunkline.cli.help import overview, pachctl_verbs, pages
 from trunkline.cli.parsing import load, split
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import pfs_pb2
@@ -235,7 +236,7 @@ def test_the_first_screen_names_every_command_by_its_noun_and_fits_a_terminal(ru
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_help_of_every_command_fits_80_columns(name):
-    text = help_pages.page(name, load(name))
+    text = pages.page(name, load(name))
 
     assert [line for line in text.splitlines() if len(line) > 80] == []
 
@@ -301,7 +302,7 @@ def test_the_server_and_each_call_are_printed_on_request(run, server, monkeypatc
 
 def test_every_command_is_in_the_module_of_the_table():
     for name in TABLE:
-        assert help_pages.page(name, load(name)).startswith(f"usage: trunkline {name}")
+        assert pages.page(name, load(name)).startswith(f"usage: trunkline {name}")
         assert split([*name.split(), "x"]) == (name, ["x"])
 
 

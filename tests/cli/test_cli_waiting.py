@@ -10,8 +10,8 @@ import threading
 import pytest
 from cli_messages import pipeline
 
-from trunkline.cli import waiting
 from trunkline.cli.invocation import Invocation
+from trunkline.cli.watch import waiting
 from trunkline.rpc.gen import control_pb2, pps_pb2
 
 ID = "0123456789ab4def8123456789abcdef"

@@ -16,7 +16,7 @@ from docs_reference import chart, generated, markdown, protocols, tables  # noqa
 
 from trunkline.cli import parsing  # noqa: E402
 from trunkline.cli.command_table import ALIASES, TABLE  # noqa: E402
-from trunkline.cli.topics import TOPICS  # noqa: E402
+from trunkline.cli.help.topics import TOPICS  # noqa: E402
 from trunkline.errors import NotFound, TrunklineError  # noqa: E402
 from trunkline.model import limits, port_limits, spec_help, states  # noqa: E402
 from trunkline.rpc import methods  # noqa: E402

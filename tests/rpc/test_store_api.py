@@ -11,7 +11,7 @@ from pachyderm_sdk.api import pfs
 from sdk_steps import content, put
 
 from trunkline import errors
-from trunkline.cli import chunked_upload, parallel_chunker, upload_plan, uploads
+from trunkline.cli.transfer import chunked_upload, parallel_chunker, upload_plan, uploads
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
 from trunkline.formats.chunking import MAX_BYTES, MIN_BYTES, REF, chunk_name

@@ -1,4 +1,4 @@
-"""Exit codes, and the exit code of each error; ``cli.topics`` has their meanings."""
+"""Exit codes, and the exit code of each error; ``cli.help.topics`` has their meanings."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import colour, exit_codes, overview, parsing
+from trunkline.cli import colour, exit_codes, parsing
 from trunkline.cli.command_table import TABLE
 from trunkline.errors import TrunklineError
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``arguments`` (those of the process if None) and return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["__complete"]:
-        from trunkline.cli import completing
+        from trunkline.cli.completion import completing
 
         return completing.main(words[1:])
     try:
@@ -61,9 +61,9 @@ def _fail(
     """
     see = ""
     if page:
-        from trunkline.cli import help_pages
+        from trunkline.cli.help import pages
 
-        see = help_pages.handbook_address(page)
+        see = pages.handbook_address(page)
     line = f" {' '.join(words)} "
     options = (
         "-o json",
@@ -91,13 +91,15 @@ def _fail(
 
 def _run(words: Sequence[str]) -> int:
     if list(words) == ["--all"]:
+        from trunkline.cli.help import overview
+
         print(overview.every_command())
         return exit_codes.OK
     if list(words[:1]) == ["help"]:
-        from trunkline.cli import help_pages
+        from trunkline.cli.help import pages
 
         topic = [word for word in words[1:] if word != "--no-pager"]
-        if (page := help_pages.topic(topic)) is not None:
+        if (page := pages.topic(topic)) is not None:
             from trunkline.cli import pager
 
             with pager.paged(use=topic == list(words[1:])):
@@ -109,9 +111,9 @@ def _run(words: Sequence[str]) -> int:
         return exit_codes.OK
     command = parsing.load(name)
     if _asks_for_help(rest):
-        from trunkline.cli import help_pages
+        from trunkline.cli.help import pages
 
-        print(help_pages.page(name, command))
+        print(pages.page(name, command))
         return exit_codes.OK
     options = parsing.Parser(name, command).parse(rest)
 
@@ -134,11 +136,11 @@ def _help(words: str) -> None:
     Args:
         words: the beginning of a command, a noun, or empty.
     """
-    from trunkline.cli import help_pages
+    from trunkline.cli.help import overview, pages
 
     if not words:
         print(overview.first_screen())
-        print(help_pages.handbook())
+        print(pages.handbook())
     elif names := overview.beginning_with(words):
         print(overview.commands(names, f"trunkline {words} … [OPTIONS]"))
     else:

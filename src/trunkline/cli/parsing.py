@@ -162,7 +162,7 @@ class Several(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises instead of exiting. ``help_pages`` makes the help."""
+    """An argparse parser that raises instead of exiting. ``help.pages`` makes the help."""
 
     def __init__(self, name: str, command: Command) -> None:
         """Take the options of a command.
@@ -283,7 +283,7 @@ def _unknown(name: str, word: str, whole: str, line: str) -> UsageError:
     """
     import difflib  # 5 ms, only after a mistake
 
-    from trunkline.cli import pachctl_verbs
+    from trunkline.cli.help import pachctl_verbs
 
     if advice := pachctl_verbs.advice(line):
         command, sentence = advice

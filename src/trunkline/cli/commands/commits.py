@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, failed_datums, output, waiting
+from trunkline.cli import deletion, failed_datums, output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -17,6 +17,7 @@ from trunkline.cli.parsing import (
     limit_option,
     natural,
 )
+from trunkline.cli.watch import waiting
 from trunkline.model.names import is_id, parse_commit
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
@@ -76,7 +77,7 @@ def inspect(invocation: Invocation) -> None:
 
 
 def _watched() -> ModuleType:
-    from trunkline.cli import watched
+    from trunkline.cli.watch import watched
 
     return watched
 

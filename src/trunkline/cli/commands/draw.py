@@ -7,8 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import dag_svg, dag_text
-from trunkline.cli.dag_text import Node
+from trunkline.cli.drawing import boxes, svg
+from trunkline.cli.drawing.boxes import Node
 from trunkline.cli.parsing import Command, argument, natural
 from trunkline.errors import NotFound
 from trunkline.rpc.gen import console_pb2
@@ -38,9 +38,9 @@ def draw(invocation: Invocation) -> None:
         invocation.note(f"project {invocation.project} has no repos and no pipelines")
         return
     if options.svg:
-        drawing = dag_svg.draw(nodes, edges, theme=options.theme)
+        drawing = svg.draw(nodes, edges, theme=options.theme)
     else:
-        text = dag_text.draw(
+        text = boxes.draw(
             nodes, edges, width=_width(), box_width=options.box_width, edge_height=options.edge_height
         )
         drawing = f"{text}\n"
@@ -125,7 +125,7 @@ COMMANDS = {
             argument("--svg", action="store_true", help="draw SVG instead of text"),
             argument(
                 "--theme",
-                choices=dag_svg.THEMES,
+                choices=svg.THEMES,
                 default="auto",
                 help="colours of --svg (auto: those of the reader's system)",
             ),

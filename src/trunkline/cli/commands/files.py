@@ -9,7 +9,7 @@ from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, Several, argument, natural
-from trunkline.cli.progress import Progress
+from trunkline.cli.transfer.progress import Progress
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import pfs_pb2
 
@@ -28,7 +28,7 @@ GLOB_CHARACTERS = "*?[{"  # a path with one of them names no single file or fold
 
 def put(invocation: Invocation) -> None:
     """Write files into a repo, in one stream: all of them or none."""
-    from trunkline.cli import upload_plan, uploads
+    from trunkline.cli.transfer import upload_plan, uploads
 
     options = invocation.options
     file, _ = invocation.file(options.file)
@@ -55,7 +55,7 @@ def put(invocation: Invocation) -> None:
 
 def get(invocation: Invocation) -> None:
     """Read a file, or a folder with -r."""
-    from trunkline.cli import downloads
+    from trunkline.cli.transfer import downloads
 
     options = invocation.options
     file, ref = invocation.file(options.file)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, output, waiting
+from trunkline.cli import deletion, output
 from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument
+from trunkline.cli.watch import waiting
 from trunkline.errors import NotFound, TrunklineError
 from trunkline.rpc.gen import control_pb2
 

@@ -6,7 +6,7 @@ from itertools import islice
 from time import time
 from typing import TYPE_CHECKING
 
-from trunkline.cli import deletion, failed_datums, output, waiting
+from trunkline.cli import deletion, failed_datums, output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import (
@@ -19,6 +19,7 @@ from trunkline.cli.parsing import (
     history_option,
     limit_option,
 )
+from trunkline.cli.watch import waiting
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def _watched() -> ModuleType:
-    from trunkline.cli import watched
+    from trunkline.cli.watch import watched
 
     return watched
 

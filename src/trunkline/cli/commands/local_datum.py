@@ -112,7 +112,7 @@ def _fetch(
     invocation: Invocation, spec: PipelineSpec, chosen: pps_pb2.DatumInfo, pfs: str
 ) -> worker_api_pb2.Assignment:
     """Write the files of a datum as a command sees them; return the assignment that a worker would get."""
-    from trunkline.cli import downloads
+    from trunkline.cli.transfer import downloads
     from trunkline.rpc.gen import worker_api_pb2 as pb
 
     assert spec.input is not None

@@ -84,7 +84,7 @@ def inspect(invocation: Invocation) -> None:
 
 def _changed(invocation: Invocation, pipeline: pps_pb2.Pipeline | None) -> Iterator[pps_pb2.PipelineInfo]:
     """Return an iterator over pipelines as they change: one of them, or those of the project or of all."""
-    from trunkline.cli import watched
+    from trunkline.cli.watch import watched
 
     if pipeline is not None:
         return watched.pipelines(invocation, projects=[pipeline.project.name], names=[pipeline.name])

@@ -107,7 +107,7 @@ def _has_textual() -> bool:
 
 
 def _dashboard(invocation: Invocation) -> None:
-    from trunkline.cli.dashboard import Dashboard
+    from trunkline.cli.dashboard.app import Dashboard
 
     options = invocation.options
 

@@ -38,7 +38,7 @@ def list_(invocation: Invocation) -> None:
 
     following: Iterable[control_pb2.WorkerInfo] = ()
     if options.watch:
-        from trunkline.cli import watched
+        from trunkline.cli.watch import watched
 
         projects = [request.project] if request.project else []
         names = [request.pipeline] if request.pipeline else []

@@ -10,7 +10,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli.upload_plan import STDIN
+from trunkline.cli.transfer.upload_plan import STDIN
 from trunkline.errors import Unimplemented
 from trunkline.formats.protowire import add_file
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
-    from trunkline.cli.upload_plan import Upload
+    from trunkline.cli.transfer.upload_plan import Upload
     from trunkline.client.channel import Channel
     from trunkline.rpc.gen import pfs_pb2
 
@@ -46,7 +46,7 @@ def send(
         count: called with the bytes of content that were sent.
     """
     if not append and sum(upload.size or 0 for upload in uploads) >= MIN_CHUNKED_BYTES:
-        from trunkline.cli import chunked_upload
+        from trunkline.cli.transfer import chunked_upload
 
         if chunked_upload.possible(uploads):
             # A server without chunk-level uploads fails before anything is counted.

@@ -13,9 +13,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import candidates, parsing
-from trunkline.cli.candidates import Candidate, Question
+from trunkline.cli import parsing
 from trunkline.cli.command_table import ALIASES, TABLE
+from trunkline.cli.completion import candidates
+from trunkline.cli.completion.candidates import Candidate, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,7 +94,7 @@ def answer(current: str, before: Sequence[str]) -> tuple[str, Iterable[Candidate
     """
     words = list(before)
     if words[:1] == ["help"]:
-        from trunkline.cli.topics import TOPICS
+        from trunkline.cli.help.topics import TOPICS
 
         name = _command(words[1:])[0]
         topics = [] if name else [Candidate(topic, page.summary) for topic, page in TOPICS.items()]
@@ -222,7 +223,7 @@ def _of(
         kind = kind or KINDS.get(str(settings.get("metavar")), "")
         if kind in ("", "files"):
             return kind or "words", ()
-        from trunkline.cli import completion_values
+        from trunkline.cli.completion import values
 
-        offered = completion_values.values(question._replace(kind=kind))
+        offered = values.values(question._replace(kind=kind))
     return "words", [Candidate(prefix + text, note) for text, note in offered]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from trunkline.cli.upload_plan import Upload
+    from trunkline.cli.transfer.upload_plan import Upload
 
 #: Maximum bytes ahead of the reader: few enough to be in the system's cache when they are sent.
 AHEAD_BYTES = 256 << 20

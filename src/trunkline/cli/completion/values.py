@@ -13,8 +13,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from trunkline.cli import candidates, config, output
-from trunkline.cli.candidates import Candidate, Question
+from trunkline.cli import config, output
+from trunkline.cli.completion import candidates
+from trunkline.cli.completion.candidates import Candidate, Question
 from trunkline.cli.invocation import Invocation
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
-from trunkline.cli.dashboard_views import ROOTS, Log, Pipelines, Projects, Row, View, arranged
+from trunkline.cli.dashboard.views import ROOTS, Log, Pipelines, Projects, Row, View, arranged
 from trunkline.client.stubs import Client
 from trunkline.errors import TrunklineError, Unimplemented
 from trunkline.rpc.gen import control_pb2

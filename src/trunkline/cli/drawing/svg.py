@@ -9,12 +9,12 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.cli.dag_layout import Layout, Place, Waypoint, centres, layout
+from trunkline.cli.drawing.layout import Layout, Place, Waypoint, centres, layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from trunkline.cli.dag_text import Node
+    from trunkline.cli.drawing.boxes import Node
 
 THEMES = ("auto", "light", "dark")
 # Pixels.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trunkline import handbook_pages
 from trunkline.cli import config
 from trunkline.cli.command_table import TABLE
-from trunkline.cli.overview import WIDTH
+from trunkline.cli.help.overview import WIDTH
 from trunkline.cli.parsing import COMMON
 from trunkline.client.address import parse
 from trunkline.errors import TrunklineError
@@ -98,7 +98,7 @@ def topic(words: list[str]) -> str | None:
         place = f"{handbook_pages.SPEC}#{spec_help.section(field.path).replace('.', '')}"
         return f"{spec_help.as_text(field)}\n\n{handbook(place)}"
 
-    from trunkline.cli.topics import TOPICS
+    from trunkline.cli.help.topics import TOPICS
 
     if (page := TOPICS.get(word)) is None:
         return None

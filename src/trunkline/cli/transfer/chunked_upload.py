@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from trunkline.cli.parallel_chunker import ParallelChunker
+from trunkline.cli.transfer.parallel_chunker import ParallelChunker
 from trunkline.client.stubs import Client
 from trunkline.formats.chunking import REF
 from trunkline.formats.protowire import put_chunks
@@ -20,8 +20,8 @@ from trunkline.rpc.gen import store_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from trunkline.cli.parallel_chunker import FilePart
-    from trunkline.cli.upload_plan import Upload
+    from trunkline.cli.transfer.parallel_chunker import FilePart
+    from trunkline.cli.transfer.upload_plan import Upload
     from trunkline.client.channel import Channel
     from trunkline.client.stubs import Service
     from trunkline.rpc.gen import pfs_pb2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from trunkline.cli import watching
+from trunkline.cli.watch import watching
 from trunkline.errors import NotFound
 from trunkline.model.names import PipelineName
 from trunkline.model.states import TERMINAL_JOB_STATES

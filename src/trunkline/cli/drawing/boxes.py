@@ -10,7 +10,7 @@ import textwrap
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.cli.dag_layout import Layout, Place, Waypoint, centres, layout
+from trunkline.cli.drawing.layout import Layout, Place, Waypoint, centres, layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,0 +1,1 @@
+"""``trunkline top`` on a terminal, by Textual."""

@@ -1,0 +1,1 @@
+"""Graphs of repos and pipelines as text and as SVG."""

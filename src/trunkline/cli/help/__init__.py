@@ -1,0 +1,1 @@
+"""Help: pages of commands, topics, the first screen, pachctl's verbs."""

@@ -1,0 +1,1 @@
+"""Follows what changes: ``--watch``, ``top`` and commands that wait."""
