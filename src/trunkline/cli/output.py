@@ -12,7 +12,7 @@ from itertools import chain, islice
 from time import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from trunkline.cli import colour
+from trunkline.cli import colour, state_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 ALIGNED_BY = 500  # rows that determine the widths of the columns
 WIDEST = 64  # characters; maximum width of a column: a datum id
 SHORT_ID = 12  # characters of an id in a table, enough to tell ids apart
-
-_GREEN, _YELLOW, _RED, _CYAN = "32", "33", "31", "36"
-#: Colours of states; other words have none.
-_COLOURS = {
-    **dict.fromkeys(("success", "finished", "running", "ready", "idle", "recovered", "added"), _GREEN),
-    **dict.fromkeys(
-        ("created", "starting", "pending", "standby", "building", "retiring", "changed"), _YELLOW
-    ),
-    **dict.fromkeys(("finishing", "egressing", "restarting", "open", "paused"), _YELLOW),
-    **dict.fromkeys(("failure", "failed", "killed", "unrunnable", "crashing", "deleted"), _RED),
-    **dict.fromkeys(("busy", "skipped"), _CYAN),
-}
 
 
 class Id(str):
@@ -286,10 +274,10 @@ def _aligned(cell: str, width: int, right: bool, coloured: bool) -> str:
 def _coloured(text: str, word: str) -> str:
     """Colour the state at the start of ``word``, without changing the width of the column."""
     state = word.split(" ", 1)[0].split(":", 1)[0]
-    code = _COLOURS.get(state)
-    if code is None or not colour.is_wanted(sys.stdout):
+    number = state_colours.escape_number(state)
+    if not number or not colour.is_wanted(sys.stdout):
         return text
-    return text.replace(state, f"\033[{code}m{state}\033[0m", 1)
+    return text.replace(state, f"\033[{number}m{state}\033[0m", 1)
 
 
 # Text forms of values -------------------------------------------------------------------------------------------

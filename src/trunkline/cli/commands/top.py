@@ -15,6 +15,7 @@ from trunkline.cli.commands.pipelines import job_state, pipeline_state
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.output import SHORT_ID
 from trunkline.cli.parsing import TIMEOUT, Command, argument
+from trunkline.cli.state_colours import style
 from trunkline.errors import DeadlineExceeded, Unimplemented
 from trunkline.model.states import TERMINAL_JOB_STATES
 from trunkline.rpc.gen import control_pb2, pps_pb2
@@ -267,25 +268,6 @@ def lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 # Picture ----------------------------------------------------------------------------------------------------
 
-_STYLES = {
-    "running": "green",
-    "success": "green",
-    "idle": "green",
-    "busy": "cyan",
-    "standby": "dim",
-    "paused": "yellow",
-    "starting": "yellow",
-    "pending": "yellow",
-    "retiring": "magenta",
-    "created": "dim",
-    "finishing": "cyan",
-    "egressing": "cyan",
-    "restarting": "yellow",
-    "failure": "red",
-    "killed": "red",
-    "unrunnable": "red",
-    "crashing": "red",
-}
 BAR = 24  # characters
 _GAP = (0, 2, 0, 0)  # between columns; with more the tables would not fit 80 characters
 
@@ -300,7 +282,7 @@ def picture(snapshot: Snapshot) -> RenderableType:
     for pipeline in snapshot.pipelines:
         squares = Text()
         for state in WORKER_STATES:
-            squares.append("■" * snapshot.workers[pipeline.name, state], style=_STYLES[state])
+            squares.append("■" * snapshot.workers[pipeline.name, state], style=style(state))
         squares.append("□" * max(pipeline.requested - len(squares), 0), style="dim")
         note = snapshot.waiting.get(pipeline.name) or pipeline.reason
         words = Text(workers_text(snapshot, pipeline.name))
@@ -314,7 +296,7 @@ def picture(snapshot: Snapshot) -> RenderableType:
     for job in snapshot.jobs:
         share = job.done / job.total if job.total else float(job.state == "success")
         filled = round(share * BAR)
-        bar = Text("━" * filled, style=_STYLES.get(job.state, ""))
+        bar = Text("━" * filled, style=style(job.state))
         bar.append("╌" * (BAR - filled), style="dim")
         words = Text(job.progress)
         if job.reason:
@@ -360,8 +342,8 @@ def _machine_table(snapshot: Snapshot) -> RenderableType:
 
 
 def _state(state: str) -> str:
-    style = _STYLES.get(state)
-    return f"[{style}]{state}[/]" if style else state
+    colour = style(state)
+    return f"[{colour}]{state}[/]" if colour else state
 
 
 COMMANDS = {

@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
 from trunkline.cli.dashboard.views import ROOTS, Log, Pipelines, Projects, Row, View, arranged
+from trunkline.cli.state_colours import style
 from trunkline.client.stubs import Client
 from trunkline.errors import TrunklineError, Unimplemented
 from trunkline.rpc.gen import control_pb2
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
 AT_LEAST_EVERY = 5.0
 #: Seconds before a server that does not answer is asked again.
 AGAIN = 2.0
-STYLES = {
-    **dict.fromkeys(("running", "success", "idle", "ready"), "green"),
-    **dict.fromkeys(("busy", "finishing", "egressing"), "cyan"),
-    **dict.fromkeys(("starting", "created", "pending", "paused", "restarting", "retiring"), "yellow"),
-    **dict.fromkeys(("failure", "failed", "killed", "unrunnable", "crashing"), "red"),
-}
 KEYS = (
     ("1 2 3 4", "pipelines, jobs, workers, machines; Tab: the next of them"),
     ("Enter", "open: a pipeline's jobs, a job's datums, a datum's log"),
@@ -344,7 +339,7 @@ class Dashboard(App[None]):
 
 
 def _cell(text: str) -> Text:
-    return Text(f"{text}  ", style=STYLES.get(text, ""), no_wrap=True)
+    return Text(f"{text}  ", style=style(text), no_wrap=True)
 
 
 class Events(threading.Thread):

@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.cli.drawing.layout import Layout, Place, Waypoint, centres, layout
+from trunkline.cli.state_colours import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,25 +28,25 @@ _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-s
 
 class _Colours(NamedTuple):
     text: str
-    quiet: str
     line: str
     repo: str
     pipeline: str
     good: str
-    waiting: str
+    active: str
+    wait: str
     bad: str
+    neutral: str
 
 
 # Those of the console (console/src/lib/tokens.ts).
-_LIGHT = _Colours("#1A1F27", "#566072", "#7A8494", "#F6F7F9", "#FFFFFF", "#005640", "#845902", "#901217")
-_DARK = _Colours("#E6EAF0", "#A3ADBC", "#7F8A9B", "#191D24", "#12151A", "#4FD2B1", "#EAB35D", "#F86965")
-_CLASSES = {
-    **dict.fromkeys(("running", "success"), "good"),
-    **dict.fromkeys(
-        ("starting", "restarting", "paused", "standby", "created", "finishing", "egressing"), "waiting"
-    ),
-    **dict.fromkeys(("failure", "crashing", "killed", "unrunnable"), "bad"),
-}
+_LIGHT = _Colours(
+    text="#1A1F27", line="#7A8494", repo="#F6F7F9", pipeline="#FFFFFF",
+    good="#005640", active="#104CEF", wait="#845902", bad="#901217", neutral="#5A6370",
+)  # fmt: skip
+_DARK = _Colours(
+    text="#E6EAF0", line="#7F8A9B", repo="#191D24", pipeline="#12151A",
+    good="#4FD2B1", active="#559AEC", wait="#EAB35D", bad="#F86965", neutral="#919BA9",
+)  # fmt: skip
 
 
 def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, theme: str = "auto") -> str:
@@ -148,7 +149,7 @@ def _boxes(
             place_and_size = f'x="{begin}" y="{middle - BOX // 2}" width="{size}" height="{BOX}"'
             yield f'<rect class="{kind}" {place_and_size} rx="{corner}"/>'
             yield f'<text class="name" x="{centre}" y="{middle - 3}">{escape(name)}</text>'
-            state = _CLASSES.get(node.note, "quiet")
+            state = ROLES.get(node.note, "neutral")
             yield f'<text class="{state}" x="{centre}" y="{middle + 15}">{escape(node.note)}</text>'
 
 
@@ -163,8 +164,10 @@ def _style(theme: str) -> str:
 
 
 def _fills(colours: _Colours) -> str:
+    roles = "".join(
+        f".{role}{{fill:{getattr(colours, role)}}}" for role in ("good", "active", "wait", "bad", "neutral")
+    )
     return (
-        f".name{{fill:{colours.text}}}.quiet{{fill:{colours.quiet}}}.line,rect{{stroke:{colours.line}}}"
-        f".tip{{fill:{colours.line}}}.repo{{fill:{colours.repo}}}.pipeline{{fill:{colours.pipeline}}}"
-        f".good{{fill:{colours.good}}}.waiting{{fill:{colours.waiting}}}.bad{{fill:{colours.bad}}}"
+        f".name{{fill:{colours.text}}}.line,rect{{stroke:{colours.line}}}"
+        f".tip{{fill:{colours.line}}}.repo{{fill:{colours.repo}}}.pipeline{{fill:{colours.pipeline}}}{roles}"
     )
