@@ -303,3 +303,17 @@ def test_a_name_that_leads_nowhere_says_what_was_deleted_when_and_what_is_like_i
         "project",
         ["default"],
     )
+
+
+def test_a_name_that_leads_nowhere_says_which_other_projects_have_it(shop: PpsWorld) -> None:
+    project = pfs_pb2.Project(name="elsewhere")
+    scale_calls.call(shop, "pfs_v2.API/CreateProject", pfs_pb2.CreateProjectRequest(project=project))
+
+    def projects(**names: str) -> list[str]:
+        deletion = ask(shop, "FindDeletion", pb.FindDeletionRequest(project="elsewhere", **names))
+        return list(deletion.projects)
+
+    assert projects(repo="images") == ["default"]
+    assert projects(pipeline="edges") == ["default"]
+    assert projects(pipeline="images") == []
+    scale_calls.call(shop, "pfs_v2.API/DeleteProject", pfs_pb2.DeleteProjectRequest(project=project))

@@ -1430,6 +1430,8 @@ export namespace console {
     with: string;
     /** Existing names like it, the most alike first. */
     similar: string[];
+    /** Other projects that have a repo or pipeline of this name. */
+    projects: string[];
   }
   export interface InspectServerRequest {
   }

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.cli import config
-from trunkline.errors import DeadlineExceeded
+from trunkline.errors import DeadlineExceeded, NotFound
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +56,8 @@ class Invocation:
         self._is_verbose = level == "debug" or getattr(options, "verbose", False)
         self._command = command
         self._trace: CommandTrace | None = None
+        #: What the command line names, for the hint of an error: fields of a ``FindDeletionRequest``.
+        self._references: list[dict[str, str]] = []
 
     @cached_property
     def target(self) -> config.Target:
@@ -235,6 +237,7 @@ class Invocation:
         """Return the message that names a repo."""
         from trunkline.rpc.gen import pfs_pb2
 
+        self._references.append({"project": name.project, "repo": name.name})
         return pfs_pb2.Repo(name=name.name, type=name.type, project=pfs_pb2.Project(name=name.project))
 
     def branch(self, text: str) -> pfs_pb2.Branch:
@@ -246,7 +249,9 @@ class Invocation:
         ref = parse_commit(text, self.project) if "@" in text else None
         if ref is None or ref.id or ref.ancestry:
             raise InvalidArgument(f'"{text}" is not a branch; write repo@branch')
-        return pfs_pb2.Branch(repo=self.repo_message(ref.repo), name=ref.branch)
+        branch = pfs_pb2.Branch(repo=self.repo_message(ref.repo), name=ref.branch)
+        self._references[-1]["ref"] = ref.branch
+        return branch
 
     def commit(self, text: str) -> pfs_pb2.Commit:
         """Parse ``[project/]repo@branch-or-id[ancestry]``."""
@@ -257,7 +262,6 @@ class Invocation:
     def _with_whole_id(self, ref: CommitName) -> CommitName:
         """Complete an id of which only the first digits are given. A branch of that name has precedence."""
         from trunkline.cli import short_ids
-        from trunkline.errors import NotFound
         from trunkline.rpc.gen import pfs_pb2
 
         if ref.id or not short_ids.is_short(ref.branch):
@@ -300,6 +304,7 @@ class Invocation:
 
         steps = "".join(map(str, ref.ancestry))
         commit = pfs_pb2.Commit(repo=self.repo_message(ref.repo))
+        self._references[-1]["ref"] = ref.id or ref.branch
         if ref.id:
             commit.id = ref.id + steps
         if ref.branch:
@@ -332,6 +337,7 @@ class Invocation:
         """Return the message that names a pipeline."""
         from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
+        self._references.append({"project": name.project, "pipeline": name.name})
         return pps_pb2.Pipeline(project=pfs_pb2.Project(name=name.project), name=name.name)
 
     def job(self, text: str) -> pps_pb2.Job:
@@ -351,6 +357,7 @@ class Invocation:
             )
         pipeline = self.pipeline(name)
         if is_id(id):
+            self._references[-1]["job_id"] = id
             return pps_pb2.Job(pipeline=pipeline, id=id)
         if short_ids.is_short(id):
             owner = (pipeline.project.name, pipeline.name)
@@ -364,7 +371,6 @@ class Invocation:
 
     def _job_before(self, pipeline: pps_pb2.Pipeline, steps: int) -> pps_pb2.Job:
         """Return the last job of a pipeline, or one before it."""
-        from trunkline.errors import NotFound
         from trunkline.rpc.gen import pps_pb2
 
         request = pps_pb2.ListJobRequest(pipeline=pipeline, number=steps + 1)
@@ -381,6 +387,11 @@ class Invocation:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if "channel" in self.__dict__:
+            if isinstance(error, NotFound) and error.answered:
+                from trunkline.cli import missing
+
+                references = [{"project": self.project}, *self._references]
+                error.hint = missing.hint(self.console, references, error.message)
             self.channel.close()
             if kind is None and self.transaction:
                 self.note(f'added to transaction {self.transaction}; "trunkline finish transaction" does it')

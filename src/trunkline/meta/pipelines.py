@@ -96,6 +96,13 @@ _COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
 )  # fmt: skip
 _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))
+_PROJECTS_WITH = Query(
+    sa.select(project.c.name)
+    .join_from(pipeline, project)
+    .where(_P.name == sa.bindparam("name"))
+    .order_by(project.c.name)
+    .limit(sa.bindparam("number"))
+)
 _BY_ID = Query(_PIPELINE.where(_P.id == sa.bindparam("pipeline_id")))
 _NAME = Query(
     sa.select(project.c.name, _P.name)
@@ -130,6 +137,17 @@ def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | Non
     """
     row = _BY_NAME.first(conn, project=project_name, name=name)
     return PipelineRow(*row) if row else None
+
+
+def projects_with(conn: sa.Connection, name: str, number: int) -> list[str]:
+    """Return the first projects, by name, that have a pipeline of a name.
+
+    Args:
+        conn: connection of the transaction.
+        name: name of the pipeline.
+        number: how many at most.
+    """
+    return [row[0] for row in _PROJECTS_WITH.rows(conn, name=name, number=number)]
 
 
 def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:

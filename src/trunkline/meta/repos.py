@@ -59,6 +59,13 @@ _REPO_BY_NAME = Query(
         repo.c.type == sa.bindparam("type"),
     )
 )
+_PROJECTS_WITH = Query(
+    sa.select(project.c.name)
+    .join_from(repo, project)
+    .where(repo.c.name == sa.bindparam("name"), repo.c.type == sa.bindparam("type"))
+    .order_by(project.c.name)
+    .limit(sa.bindparam("number"))
+)
 _REPO_BY_ID = Query(_REPO.where(repo.c.id == sa.bindparam("repo_id")))
 _REPOS_BY_ID = ListQuery(_REPO, repo.c.id)
 
@@ -113,6 +120,18 @@ def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> 
     """
     row = _REPO_BY_NAME.first(conn, project=project_name, name=name, type=type_)
     return RepoRow(*row) if row else None
+
+
+def projects_with(conn: sa.Connection, name: str, type_: str, number: int) -> list[str]:
+    """Return the first projects, by name, that have a repo of a name.
+
+    Args:
+        conn: connection of the transaction.
+        name: name of the repo.
+        type_: kind of the repo, such as ``user``.
+        number: how many at most.
+    """
+    return [row[0] for row in _PROJECTS_WITH.rows(conn, name=name, type=type_, number=number)]
 
 
 def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:

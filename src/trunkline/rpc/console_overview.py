@@ -126,7 +126,9 @@ class ConsoleOverview(ServicerBase):
             set_id=request.commit_set,
         )
         deletion = await self._store(call).query_soon(deletions.find, sought)
-        answer = pb.Deletion(kind=deletion.kind, name=deletion.name, similar=deletion.similar)
+        answer = pb.Deletion(
+            kind=deletion.kind, name=deletion.name, similar=deletion.similar, projects=deletion.projects
+        )
         setattr(answer, "with", deletion.owner)
         if deletion.at is not None:
             convert.set_time(answer.at, deletion.at)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.reads import ReadTransaction
 
-#: Similar names that are returned, and how alike they are at least (``difflib``: 1 is equal).
+#: Similar names and other projects that are returned, and how alike they are at least (``difflib``: 1 is equal).
 SIMILAR, ALIKE = 5, 0.6
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -46,6 +46,8 @@ class Deletion(Struct, frozen=True, kw_only=True):
     #: The kind of what was deleted with all that it had; empty when it was deleted by itself.
     owner: str = ""
     similar: Sequence[str] = ()
+    #: Other projects that have a repo or pipeline of this name.
+    projects: Sequence[str] = ()
 
 
 def find(read: ReadTransaction, sought: Names) -> Deletion:
@@ -75,7 +77,8 @@ def _of_pipeline(read: ReadTransaction, sought: Names) -> Deletion:
     if row is None:
         others = [each.name for each in pipelines.list_all(read.conn, [project])]
         at = _deleted(read, project, "pipeline", pipeline=name)
-        return Deletion(kind="pipeline", name=name, at=at, similar=_similar(name, others))
+        elsewhere = pipelines.projects_with(read.conn, name, SIMILAR)
+        return Deletion(kind="pipeline", name=name, at=at, similar=_similar(name, others), projects=elsewhere)
     if not sought.job_id or jobs.find(read.conn, row.id, sought.job_id) is not None:
         return Deletion()
     at = _deleted(read, project, "job", pipeline=name, job=sought.job_id)
@@ -92,7 +95,8 @@ def _of_repo(read: ReadTransaction, sought: Names) -> Deletion:
     if row is None:
         others = [each.name for each in repos.list_repos(read.conn, names.USER, [project])]
         at = _deleted(read, project, "repo", repo=name, type=names.USER)
-        return Deletion(kind="repo", name=name, at=at, similar=_similar(name, others))
+        elsewhere = repos.projects_with(read.conn, name, names.USER, SIMILAR)
+        return Deletion(kind="repo", name=name, at=at, similar=_similar(name, others), projects=elsewhere)
     if not ref or branches.find(read.conn, row.id, ref) is not None:
         return Deletion()
     if not _ID.fullmatch(ref):

@@ -47,6 +47,7 @@ COMMENTS: dict[str, str] = {
     "trunkline.console.v1.DatumRowPage.total": "Of all that match; not set when that is not known without reading all.",
     "trunkline.console.v1.Deletion.at": "When it was deleted, as far as the event log goes back; not set when that is not known. There is no event for the deletion of projects and branches.",
     "trunkline.console.v1.Deletion.kind": "The first that does not exist: project, repo, pipeline, branch, commit, job or run; empty: all exist.",
+    "trunkline.console.v1.Deletion.projects": "Other projects that have a repo or pipeline of this name.",
     "trunkline.console.v1.Deletion.similar": "Existing names like it, the most alike first.",
     "trunkline.console.v1.Deletion.with": "What it belonged to, when that was deleted with it: repo or pipeline; empty otherwise. There may be another one of that name now.",
     "trunkline.console.v1.FileVersion.change": "ADDED, CHANGED or REMOVED.",

@@ -418,17 +418,19 @@ class FindDeletionRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., repo: _Optional[str] = ..., ref: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., commit_set: _Optional[str] = ...) -> None: ...
 
 class Deletion(_message.Message):
-    __slots__ = ("kind", "name", "at", "similar")
+    __slots__ = ("kind", "name", "at", "similar", "projects")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     WITH_FIELD_NUMBER: _ClassVar[int]
     SIMILAR_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     at: _timestamp_pb2.Timestamp
     similar: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., similar: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., similar: _Optional[_Iterable[str]] = ..., projects: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
 
 class InspectServerRequest(_message.Message):
     __slots__ = ()
