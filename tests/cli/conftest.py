@@ -45,6 +45,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: dict[str, list[Any]] = {}
+        #: Metadata after each answer.
+        self.trailing: list[tuple[str, str]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -85,6 +87,7 @@ class ScriptedServer:
             reply = self.answers.get(method.name, [] if method.server_streaming else answer_class())
             if callable(reply):
                 reply = reply(asked)
+            context.set_trailing_metadata(self.trailing)
             if isinstance(reply, Refusal):
                 await context.abort(reply.code, reply.message)
             return reply

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import random
 import tarfile
 
 import grpc
 import pytest
-from cli_messages import Refusal, commit, content
+from cli_messages import Refusal, commit, content, pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.transfer import chunked_upload, upload_plan
 from trunkline.formats.protowire import WireError, add_file, bytes_of, fields, put_chunks
-from trunkline.rpc.gen import pfs_pb2, store_pb2
+from trunkline.rpc.gen import pfs_pb2, pps_pb2, store_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
 
@@ -97,7 +98,7 @@ def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
 
     outcome = run("put", "file", "images@master", "-r", "-f", "d")
 
-    assert outcome == (0, "", "put file images@master: 4 files, 5.0 MiB\n")
+    assert outcome == (0, "", "put 4 files (5.0 MiB) into images@master\n")
     assert ("add", "/d/big", data) in operations(server)[1]
 
 
@@ -130,7 +131,7 @@ def test_several_files_go_in_one_stream(run, server, tree):
         ("delete", "/b.txt"),
         ("add", "/b.txt"),
     ]
-    assert outcome.err == "put file images@master: 2 files, 2 B\n"
+    assert outcome.err == "put 2 files (2 B) into images@master\n"
 
 
 def test_a_list_of_files_is_read(run, server, tree):
@@ -481,3 +482,48 @@ def test_a_folder_that_is_read_as_a_file_says_how_to_download_it(run, server):
     outcome = run("get", "file", "texts@master:/plays")
 
     assert outcome.err.splitlines()[-1] == "hint: trunkline get file texts@master:/plays -r -o FOLDER"
+
+
+@pytest.fixture
+def committing(server):
+    """A server that says which commit has the changes, and for which pipelines it has jobs."""
+
+    def commit(*pipelines):
+        server.trailing = [("trunkline-commit", ID)]
+        server.answers["InspectJobSet"] = [
+            pps_pb2.JobInfo(job=pps_pb2.Job(pipeline=pipeline(name), id=ID)) for name in pipelines
+        ]
+
+    return commit
+
+
+def test_a_change_says_which_commit_has_it_and_what_it_starts(run, server, tree, committing):
+    committing("count", "sum")
+
+    outcome = run("put", "file", "images@master", "-f", "a.txt")
+
+    assert outcome.err == f"put 1 file (1 B) into images@master, commit {ID[:12]}; starts count, sum\n"
+    assert server.only("InspectJobSet").job_set.id == ID
+
+
+def test_a_change_in_json_has_the_whole_id(run, tree, committing):
+    committing("count")
+
+    put = json.loads(run("put", "file", "images@master", "-f", "a.txt", "-o", "json").out)
+    copied = json.loads(run("copy", "file", "images@a:/x", "images@master:/y", "-o", "json").out)
+
+    assert (put["commit"], put["starts"]) == (ID, ["count"])
+    assert (copied["change"], copied["commit"]) == ("copied", ID)
+
+
+def test_of_many_pipelines_a_change_names_the_first(run, tree, committing):
+    committing(*"abcde")
+
+    assert run("put", "file", "images@master", "-f", "a.txt").err.endswith("; starts a, b, c and 2 more\n")
+
+
+def test_a_quiet_change_asks_for_no_jobs(run, server, tree, committing):
+    committing("count")
+
+    assert run("-q", "put", "file", "images@master", "-f", "a.txt").err == ""
+    assert "InspectJobSet" not in server.asked

@@ -108,6 +108,19 @@ def test_a_commit_is_the_same_however_its_files_are_sent(server, images, channel
         assert tree_of(server, whole) == tree_of(server, chunked)
 
 
+def test_each_way_of_sending_says_which_commit_has_the_files(server, images, channel):
+    requests = [
+        pfs_pb2.ModifyFileRequest(set_commit=branch()),
+        pfs_pb2.ModifyFileRequest(add_file=pfs_pb2.AddFile(path="/a")),
+    ]
+
+    channel.client_stream("/pfs_v2.API/ModifyFile", [request.SerializeToString() for request in requests])
+    assert channel.trailing["trunkline-commit"] == images.pfs.inspect_branch(branch=MASTER).head.id
+
+    put_files(channel, pb.PutFilesRequest(files=[file("/b")]))
+    assert channel.trailing["trunkline-commit"] == images.pfs.inspect_branch(branch=MASTER).head.id
+
+
 def test_a_file_may_name_what_is_stored_and_what_the_stream_brings(images, channel):
     old, new = noise(MIN_BYTES), noise(77, seed=1)
     put(images, MASTER, {"/old": old})

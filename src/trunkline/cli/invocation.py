@@ -204,7 +204,9 @@ class Invocation:
         if not self.quiet:
             print(text, file=sys.stderr)
 
-    def report(self, change: str, kind: str, name: str, note: str = "", **fields: object) -> None:
+    def report(
+        self, change: str, kind: str, name: str, note: str = "", *, sentence: str = "", **fields: object
+    ) -> None:
         """Say what the command has changed: a note, or with ``-o json`` an object on standard output.
 
         Requests that were only added to a transaction have changed nothing yet.
@@ -214,6 +216,7 @@ class Invocation:
             kind: of the thing, such as ``repo``.
             name: of the thing, as in references.
             note: ends the sentence.
+            sentence: the whole note, where "CHANGE KIND NAME" is not one.
             fields: more of the object.
         """
         if self.transaction:
@@ -223,7 +226,7 @@ class Invocation:
 
             print(json.dumps({"change": change, "kind": kind, "name": name, **fields}, ensure_ascii=False))
         else:
-            self.note(f"{change} {kind} {name}{note}")
+            self.note(sentence or f"{change} {kind} {name}{note}")
 
     # References as messages -----------------------------------------------------------------------------
 

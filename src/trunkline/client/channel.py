@@ -34,7 +34,7 @@ from trunkline.client.transport import connect
 from trunkline.client.trust import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from trunkline.client.trust import Trust
@@ -67,6 +67,8 @@ class Channel:
         self.address = str(self._target)
         self._name = f"the server at {self.address}"
         self.set_metadata(metadata)
+        #: Metadata that came after the last answer to ``client_stream``.
+        self.trailing: Mapping[str, str] = {}
         self._connection: Connection | None = None
         self._busy = _thread.allocate_lock()
         self._current = ""  # path of the call that holds the lock
@@ -135,7 +137,9 @@ class Channel:
         """
         with self._call(path, timeout) as call:
             call.send_many(requests)
-            return call.only_answer()
+            answer = call.only_answer()
+            self.trailing = call.trailing()
+            return answer
 
     def close(self) -> None:
         """Close the connection for good; a call waiting in another thread ends with ``Unavailable``."""
@@ -341,6 +345,10 @@ class _Call:
             return first
         number = "no message" if first is None else "several messages"
         raise errors.TrunklineError(f"{self._where} answered with {number} instead of one; see its log")
+
+    def trailing(self) -> Mapping[str, str]:
+        """Return what the last block of headers has, with the status of the call."""
+        return dict(self._stream.heads[-1]) if self._stream.heads else {}
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Run ``action``; ignore that the connection was lost after the status arrived."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from trunkline.model.trace import TraceContext
 
+#: Trailing metadata of a stream of changes: the id of the commit that has them. The API's answer is empty.
+COMMIT_HEADER = "trunkline-commit"
+
 
 class Call:
     """One call in progress. Belongs to the event loop's thread.

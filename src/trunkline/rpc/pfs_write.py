@@ -12,6 +12,7 @@ from trunkline.pfs import files, urls
 from trunkline.pfs.feed import Feed
 from trunkline.pfs.write_streams import Changes, CommitStream
 from trunkline.rpc import convert, modify_decoder
+from trunkline.rpc.call import COMMIT_HEADER
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
@@ -39,6 +40,7 @@ class WriteCalls(ServicerBase):
         async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: _commit_stream(applier).finish())
+        call.trailing.append((COMMIT_HEADER, _commit_stream(applier).commit_id))
         return EMPTY_REPLY
 
 

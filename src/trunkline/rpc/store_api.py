@@ -12,6 +12,7 @@ from trunkline.pfs import chunk_uploads
 from trunkline.pfs.chunk_uploads import ChunkedFile, ChunkedStream
 from trunkline.pfs.feed import Feed
 from trunkline.rpc import convert
+from trunkline.rpc.call import COMMIT_HEADER
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -40,6 +41,7 @@ class StoreServicer(ServicerBase):
         async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: applier.opened().finish())
+        call.trailing.append((COMMIT_HEADER, applier.opened().commit_id))
         return pb.PutFilesResponse()
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, Several, argument, natural
 from trunkline.cli.transfer.progress import Progress
-from trunkline.errors import InvalidArgument
+from trunkline.errors import InvalidArgument, TrunklineError
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ FOLDER = argument(
     "file", metavar="REPO@BRANCH-OR-ID[:/PATH]", help="folder of a commit; without a path the root"
 )
 COLUMNS = ("NAME", "TYPE", ">SIZE", "COMMITTED")
+LISTED = 3  # pipelines that a note names
 GLOB_CHARACTERS = "*?[{"  # a path with one of them names no single file or folder
 
 
@@ -49,8 +50,16 @@ def put(invocation: Invocation) -> None:
             if total is None or progress.done < total:  # else the server may have committed
                 interrupt.add_note("nothing was committed")
             raise
-    number = f": {len(planned):,} file{'s' if len(planned) != 1 else ''}, {output.size(progress.done)}"
-    invocation.report("put", "file", options.file, number, files=len(planned), bytes=progress.done)
+    number = f"{len(planned):,} file{'s' if len(planned) != 1 else ''} ({output.size(progress.done)})"
+    _report(
+        invocation,
+        "put",
+        "file",
+        options.file,
+        f"put {number} into {options.file}",
+        files=len(planned),
+        bytes=progress.done,
+    )
 
 
 def get(invocation: Invocation) -> None:
@@ -221,7 +230,8 @@ def copy(invocation: Invocation) -> None:
     target, _ = invocation.file(options.target)
     copied = pfs_pb2.CopyFile(src=source, dst=target.path, append=options.append)
     _modify(invocation, target.commit, lambda request: request.copy_file.CopyFrom(copied))
-    invocation.report("copied", "file", options.file, f" to {options.target}", to=options.target)
+    sentence = f"copied file {options.file} to {options.target}"
+    _report(invocation, "copied", "file", options.file, sentence, to=options.target)
 
 
 def delete(invocation: Invocation) -> None:
@@ -245,7 +255,7 @@ def delete(invocation: Invocation) -> None:
     path = f"{file.path.rstrip('/')}/" if folder else file.path
     deleted = pfs_pb2.DeleteFile(path=path)
     _modify(invocation, file.commit, lambda request: request.delete_file.CopyFrom(deleted))
-    invocation.report("deleted", kind, options.file)
+    _report(invocation, "deleted", kind, options.file, f"deleted {kind} {options.file}")
 
 
 def _modify(
@@ -254,6 +264,44 @@ def _modify(
     operation = pfs_pb2.ModifyFileRequest()
     fill(operation)
     invocation.pfs.ModifyFile([pfs_pb2.ModifyFileRequest(set_commit=commit), operation])
+
+
+def _report(
+    invocation: Invocation, change: str, kind: str, name: str, sentence: str, **fields: Any
+) -> None:
+    """Say what has changed, which commit has it, and which pipelines run for it.
+
+    Args:
+        invocation: its channel has just sent the change.
+        change: what was done, such as ``put``.
+        kind: of the thing: ``file`` or ``folder``.
+        name: of the thing, as in references.
+        sentence: of the change, without the commit.
+        fields: more of the object that ``-o json`` prints.
+    """
+    if commit := invocation.channel.trailing.get("trunkline-commit", ""):
+        pipelines = (
+            [] if invocation.quiet and invocation.options.output != "json" else _starting(invocation, commit)
+        )
+        fields |= {"commit": commit, "starts": pipelines}
+        sentence += f", commit {commit[: output.SHORT_ID]}"
+        if pipelines:
+            more = f" and {len(pipelines) - LISTED:,} more" if len(pipelines) > LISTED else ""
+            sentence += f"; starts {', '.join(pipelines[:LISTED])}{more}"
+    invocation.report(change, kind, name, sentence=sentence, **fields)
+
+
+def _starting(invocation: Invocation, commit: str) -> Sequence[str]:
+    """Return the pipelines that have a job for a commit, as references."""
+    from trunkline.rpc.gen import pps_pb2
+
+    request = pps_pb2.InspectJobSetRequest(job_set=pps_pb2.JobSet(id=commit))
+    try:
+        jobs: list[pps_pb2.Job] = [info.job for info in invocation.pps.InspectJobSet(request)]
+    except TrunklineError:  # the commit is open, or no pipeline reads the branch
+        return []
+    names = [(job.pipeline.project.name, job.pipeline.name) for job in jobs]
+    return [name if project == invocation.project else f"{project}/{name}" for project, name in names]
 
 
 def _type(info: pfs_pb2.FileInfo) -> str:
