@@ -266,9 +266,7 @@ def _modify(
     invocation.pfs.ModifyFile([pfs_pb2.ModifyFileRequest(set_commit=commit), operation])
 
 
-def _report(
-    invocation: Invocation, change: str, kind: str, name: str, sentence: str, **fields: Any
-) -> None:
+def _report(invocation: Invocation, change: str, kind: str, name: str, sentence: str, **fields: Any) -> None:
     """Say what has changed, which commit has it, and which pipelines run for it.
 
     Args:
