@@ -151,7 +151,7 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
             "ms, median (min - max)",
             f"times {limit_name}",
             "server's CPU, ms",
-            "promise, ms",
+            "to reach, ms",
             "Pachyderm, ms, recorded",
         ],
         [
@@ -161,7 +161,7 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
                 common.spread(empty),
                 f"{common.median(empty) / base:.0f}",
                 f"{sum(empty_cpu) / RUNS * 1000:.1f}",
-                "5",
+                "2",
                 "180",
             ],
             [

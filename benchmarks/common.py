@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import statistics
@@ -29,6 +30,8 @@ from trunkline.rpc.gen import pfs_pb2, pps_pb2
 TRUNKLINE = str(Path(sys.executable).with_name("trunkline"))
 # An installed program has its bytecode beside it; compiling it at each start is not what is measured.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+#: Runnable processes of other work when the benchmark began.
+LOAD = round(os.getloadavg()[0], 1)
 SCRATCH = Path(os.environ.get("TRUNKLINE_BENCH_DIR", tempfile.gettempdir()))
 
 
@@ -176,7 +179,13 @@ def spread(values: list[float], scale: float = 1000.0, digits: int = 1) -> str:
 
 
 def table(title: str, head: list[str], rows: list[list[str]]) -> None:
-    """Print a result as Markdown, with date and machine, ready for docs/benchmarks.md."""
+    """Print a result as Markdown, with date and machine, and keep it where ``scripts/bench`` says.
+
+    Args:
+        title: of the table, from which pages name the result (``result_name``).
+        head: of the columns.
+        rows: their cells, the first of which names the row.
+    """
     cpu = next(
         (
             line.split(":")[1].strip()
@@ -185,10 +194,51 @@ def table(title: str, head: list[str], rows: list[list[str]]) -> None:
         ),
         platform.machine(),
     )
+    day = date.today().isoformat()
+    machine = f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}"
     print(f"\n### {title}\n")
-    print(f"{date.today().isoformat()}, {os.cpu_count()} cores ({cpu}), Python {platform.python_version()}\n")
+    print(f"{day}, {machine}\n")
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for row in rows:
         print("| " + " | ".join(row) + " |")
     sys.stdout.flush()
+    if folder := os.environ.get("TRUNKLINE_BENCH_RESULTS"):
+        facts = {"title": title, "date": day, "machine": machine, "commit": _commit(), "load": LOAD}
+        write_result(Path(folder) / f"{result_name(Path(sys.argv[0]).stem, title)}.json", facts, head, rows)
+
+
+def result_name(program: str, title: str) -> str:
+    """Return the name of a result: that of the benchmark, and the words of the title before its first comma.
+
+    Args:
+        program: name of the benchmark.
+        title: of the table; numbers are part of the name, so that a run with fewer files has another one.
+    """
+    words = re.split(r"[;:(]|,(?!\d)", title.lower())[0].replace(",", "").replace("'", "")
+    slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+    return program if slug == program else f"{program}-{slug}"
+
+
+def write_result(path: Path, facts: dict[str, object], head: list[str], rows: list[list[str]]) -> None:
+    """Write a result as JSON, with one row on a line so that differences of runs can be read.
+
+    Args:
+        path: of the file.
+        facts: when, where and of what the figures are.
+        head: of the columns.
+        rows: their cells.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f'  "{key}": {json.dumps(value, ensure_ascii=False)},' for key, value in facts.items()]
+    lines.append(f'  "head": {json.dumps(head, ensure_ascii=False)},')
+    lines.append('  "rows": [')
+    lines.append(",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in rows))
+    path.write_text("\n".join(["{", *lines, "  ]", "}", ""]), encoding="utf-8")
+
+
+def _commit() -> str:
+    run = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return run.stdout.strip()

@@ -40,11 +40,22 @@ def main() -> None:
     print(
         f"fuzzer: {fuzzer.outcome.calls} calls, {len(fuzzer.outcome.faults)} faults; probe: {len(busy.failures)} failures"
     )
-    for name, probe in (("idle", idle), ("beside the fuzzer", busy)):
-        figures = "  ".join(
-            f"p{share * 100:g} {probe.percentile(share) * 1e3:.1f} ms" for share in (0.5, 0.99)
-        )
-        print(f"{name}: {len(probe.latencies)} calls, {figures}, longest {max(probe.latencies) * 1e3:.0f} ms")
+    common.table(
+        "Hostile messages",
+        ["probe", "calls", "p50, ms", "p99, ms", "longest, ms", "p99, times idle", "to reach"],
+        [
+            [
+                name,
+                f"{len(probe.latencies):,}",
+                f"{probe.percentile(0.5) * 1e3:.1f}",
+                f"{probe.percentile(0.99) * 1e3:.0f}",
+                f"{max(probe.latencies) * 1e3:.0f}",
+                f"{probe.percentile(0.99) / idle.percentile(0.99):.1f}",
+                target,
+            ]
+            for name, probe, target in (("idle server", idle, ""), ("beside the fuzzer", busy, f"{TARGET:g}"))
+        ],
+    )
     print(f"p99 ratio {ratio:.1f}, target at most {TARGET:g}")
     sys.exit(0 if ratio <= TARGET and not fuzzer.outcome.faults and not busy.failures else 1)
 

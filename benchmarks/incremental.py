@@ -61,7 +61,7 @@ def main() -> None:
             "datums done before",
             "ms, median (min - max)",
             "times the empty repo's",
-            "promise, ms",
+            "to reach, ms",
             "Pachyderm, ms, recorded",
             "s for the first job",
         ],

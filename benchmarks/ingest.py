@@ -154,7 +154,7 @@ def main() -> None:
             )
     common.table(
         f"Ingest of {total / 1e9:.2f} GB",
-        ["data", "what", "s, median (min - max)", "MB/s", "Trunkline is faster by", "promise"],
+        ["data", "what", "s, median (min - max)", "MB/s", "Trunkline is faster by", "to reach"],
         rows,
     )
 

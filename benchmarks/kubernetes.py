@@ -587,7 +587,7 @@ def main() -> None:
     if lacking := clusters.missing():
         print(f"kubernetes: skipped: {lacking}")
         return
-    head = ["what", "median (min - max)", "times the bare", "promise"]
+    head = ["what", "median (min - max)", "times the bare", "to reach"]
     with tempfile.TemporaryDirectory(dir=common.SCRATCH) as folder:
         cluster = clusters.Cluster(Path(os.environ["KUBEBUILDER_ASSETS"]))
         try:

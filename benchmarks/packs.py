@@ -127,7 +127,7 @@ def main() -> None:
             spreads = [common.spread(list(each), 1, 2) for each in zip(*figures, strict=True)]
             allowed = f"{ALLOWED:.0%}" if "client" in name else ""
             rows.append([name, f"{size} MiB", *spreads, f"{share:.0%}", allowed])
-    head = ["data", "bytes", "without, CPU s", "with, CPU s", "verification adds", "promise"]
+    head = ["data", "bytes", "without, CPU s", "with, CPU s", "verification adds", "to reach"]
     common.table("Verification of packs", head, rows)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "pps")]
 
+import common  # noqa: E402
 import postgres_server  # noqa: E402
 import psycopg  # noqa: E402
 from pps_world import PpsWorld  # noqa: E402
@@ -98,13 +99,23 @@ def compare(server: postgres_server.PostgresServer, delay: float, counter: Count
         world.start_controller()
         world.close()
     wire.close()
-    print(f"a trip takes {2000 * delay:.1f} ms more than by a socket")
     peer = costs["two bare transactions"]
-    for label, (milliseconds, trips, statements) in costs.items():
-        print(
-            f"  {label:22} {milliseconds:6.2f} ms {milliseconds / peer[0]:5.1f} times,"
-            f" {trips:5.1f} trips {trips / peer[1]:5.1f} times, {statements:5.1f} statements"
-        )
+    more = f", a trip takes {2000 * delay:.1f} ms more" if delay else ""
+    common.table(
+        f"Small commits in trips {'by a slow wire' if delay else 'by a socket'}{more}",
+        ["what", "trips", "times the peer", "statements", "ms", "times the peer"],
+        [
+            [
+                label,
+                f"{trips:.0f}",
+                f"{trips / peer[1]:.1f}",
+                f"{statements:.0f}",
+                f"{milliseconds:.1f}",
+                f"{milliseconds / peer[0]:.1f}",
+            ]
+            for label, (milliseconds, trips, statements) in costs.items()
+        ],
+    )
 
 
 def main() -> None:

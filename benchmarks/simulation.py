@@ -300,7 +300,7 @@ def plan_speed() -> list[list[str]]:
 def show_plan() -> None:
     common.table(
         "A plan, offline",
-        ["what", "ms, median (min - max)", "times a bare interpreter", "promise, ms"],
+        ["what", "ms, median (min - max)", "times a bare interpreter", "to reach, ms"],
         plan_speed(),
     )
 

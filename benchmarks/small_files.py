@@ -82,7 +82,7 @@ def main() -> None:
             "files/s",
             "of the bare server",
             "server's CPU s",
-            "promise",
+            "to reach",
             "Pachyderm, files/s, recorded",
         ],
         [

@@ -1,10 +1,10 @@
-"""All that is generated: whole pages, and the parts of pages that people write."""
+"""All that is generated: whole pages, and the parts and figures of pages that people write."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docs_reference import commands, markdown, specs, tables
+from docs_reference import commands, figures, markdown, specs, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,11 +30,12 @@ def files(root: Path) -> dict[str, str]:
         root: of the repository, whose pages have the parts.
     """
     pages = {**commands.pages(), **specs.files()}
-    for path in sorted((root / "docs").rglob("*.md")):
+    measured = figures.results(root)
+    for path in sorted([*(root / "docs").rglob("*.md"), root / "README.md"]):
         name = str(path.relative_to(root))
         text = path.read_text(encoding="utf-8")
-        if name not in pages and markdown.parts(text):
-            pages[name] = markdown.with_parts(text, PARTS)
+        if name not in pages and "<!-- end -->" in text:
+            pages[name] = figures.filled(markdown.with_parts(text, PARTS), measured)
     return pages
 
 

@@ -32,6 +32,8 @@ _FENCE = re.compile(
 )
 _CODE = re.compile(r"(`+).+?\1", re.DOTALL)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
+#: What the generator of figures finds a number by, within a line.
+_FIGURE = re.compile(r"<!-- figure: .+? -->(.*?)<!-- end -->")
 _COMMENT = re.compile(r"^<!--.*?-->[ ]*\n?", re.DOTALL | re.MULTILINE)
 #: A block that the reader saves under a name: the comment for the page runner, and the fence.
 _FILE = re.compile(
@@ -105,7 +107,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _without_code(text: str, source: str, target: str, places: Mapping[str, str]) -> str:
-    text = _COMMENT.sub("", text)
+    text = _COMMENT.sub("", _FIGURE.sub(r"\1", text))
     text = _PICTURE.sub(lambda match: _two_images(match["content"], source), text)
     pieces, end = [], 0
     for match in _CODE.finditer(text):  # links whose text has code are found by the second pass
