@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Seconds that a test waits for a state. Two cores that others use too need some.
 PATIENCE = 60.0
+#: Seconds that a server may take to get ready. One that waits for another starts long before that one ends.
+START = 120.0
+#: What a call of the SDK raises whose server dies: the second one when it is to connect again.
+BROKEN = (grpc.RpcError, ConnectionError)
 ENDS = (
     pps.JobState.JOB_SUCCESS,
     pps.JobState.JOB_FAILURE,
@@ -74,7 +78,7 @@ class Server:
             )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         try:
-            line = self._lines.get(timeout=PATIENCE)
+            line = self._lines.get(timeout=START)
         except queue.Empty:
             line = ""
         if not line:
@@ -266,3 +270,35 @@ def refusal(call: Callable[[], object]) -> grpc.RpcError:
     except grpc.RpcError as error:
         return error
     raise AssertionError("the call was not refused")
+
+
+class Notes:
+    """Where commands note each of their runs, outside of everything versioned, and where a test lets them wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self._notes = folder / "notes"
+        self._limit = folder / "limit"
+
+    @property
+    def script(self) -> str:
+        """A script that notes each run, waits while the test holds it, and copies its input."""
+        return f"""
+for file in /pfs/images/*; do
+    echo "$(basename "$file")" >>{self._notes}
+    while [ "$(wc -l <{self._notes})" -ge "$(cat {self._limit} 2>/dev/null)" ] 2>/dev/null; do sleep 0.02; done
+    cat "$file" >>/pfs/out/"$(basename "$file")"
+done
+"""
+
+    def runs(self) -> list[str]:
+        return self._notes.read_text().split() if self._notes.exists() else []
+
+    def hold_from(self, number: int) -> None:
+        """Let commands wait once there have been so many runs."""
+        fresh = self._limit.with_suffix(".new")
+        fresh.write_text(str(number))
+        fresh.replace(self._limit)  # a command reads the whole number
+
+    def release(self) -> None:
+        """Let all commands go on."""
+        self._limit.unlink()

@@ -13,12 +13,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
 import psutil
 import pytest
 from blake3 import blake3
 from pachyderm_sdk.api import pfs, pps
-from servers import ENDS, Server, ended, files_of, make_pipeline, make_repo, put, until
+from servers import BROKEN, ENDS, Notes, Server, ended, files_of, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,38 +25,6 @@ if TYPE_CHECKING:
     from pachyderm_sdk import Client
 
 NUMBERS = [f"/{number:02}" for number in range(12)]
-
-
-class Notes:
-    """Where commands note each of their runs, outside of everything versioned, and where a test lets them wait."""
-
-    def __init__(self, folder: Path) -> None:
-        self._notes = folder / "notes"
-        self._limit = folder / "limit"
-
-    @property
-    def script(self) -> str:
-        """A script that notes each run, waits while the test holds it, and copies its input."""
-        return f"""
-for file in /pfs/images/*; do
-    echo "$(basename "$file")" >>{self._notes}
-    while [ "$(wc -l <{self._notes})" -ge "$(cat {self._limit} 2>/dev/null)" ] 2>/dev/null; do sleep 0.02; done
-    cat "$file" >>/pfs/out/"$(basename "$file")"
-done
-"""
-
-    def runs(self) -> list[str]:
-        return self._notes.read_text().split() if self._notes.exists() else []
-
-    def hold_from(self, number: int) -> None:
-        """Let commands wait once there have been so many runs."""
-        fresh = self._limit.with_suffix(".new")
-        fresh.write_text(str(number))
-        fresh.replace(self._limit)  # a command reads the whole number
-
-    def release(self) -> None:
-        """Let all commands go on."""
-        self._limit.unlink()
 
 
 @pytest.fixture
@@ -81,7 +48,7 @@ def test_a_server_killed_during_ingest_keeps_what_was_acknowledged_and_nothing_e
         killed.wait(60)
 
     def write() -> None:
-        with pytest.raises(grpc.RpcError):
+        with pytest.raises(BROKEN):
             client.pfs.modify_file(stream())
 
     writer = threading.Thread(target=write)
@@ -149,7 +116,7 @@ def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(tmp_pat
             ]
             client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), *requests]))
             file.touch()
-            with pytest.raises(grpc.RpcError):
+            with pytest.raises(BROKEN):
                 client.pfs.finish_commit(commit=commit)
             assert server.wait() == -signal.SIGKILL
             file.unlink()
@@ -184,7 +151,7 @@ def test_a_server_killed_while_finishing_a_transaction_has_done_all_of_it_or_not
             commit = client.pfs.start_commit(branch=pfs.Branch(repo=repos[point], name="master"))
             client.pfs.finish_commit(commit=commit)
             file.touch()
-            with pytest.raises(grpc.RpcError):
+            with pytest.raises(BROKEN):
                 client.transaction.finish_transaction(transaction=transaction)
             assert server.wait() == -signal.SIGKILL
             file.unlink()

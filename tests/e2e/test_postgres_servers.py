@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pachyderm_sdk.api import pps
-from servers import Server, ended, files_of, job_of, make_pipeline, make_repo, put, until
+from servers import Notes, Server, ended, files_of, job_of, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,14 +125,15 @@ def test_postgres_restarted_under_load_loses_nothing_and_doubles_nothing(
 def test_a_second_server_waits_and_goes_on_with_the_job_when_the_first_is_killed(
     make_server: Callable[[str], Server], tmp_path: Path
 ) -> None:
-    first, second, notes = make_server("first").start(), make_server("second"), tmp_path / "notes"
+    first, second, notes = make_server("first").start(), make_server("second"), Notes(tmp_path)
     client = first.client()
     images = make_repo(client, "images")
     spec = pps.ParallelismSpec(constant=2)
-    edges = make_pipeline(client, "edges", noting(notes, 0.3), "images", parallelism_spec=spec)
+    edges = make_pipeline(client, "edges", notes.script, "images", parallelism_spec=spec)
     starting = threading.Thread(target=second.start)
     starting.start()
     until(lambda: second.log.exists() and "waiting: " in second.log.read_text(), "the second to wait")
+    notes.hold_from(6)
     commit = put(client, images, {path: path.encode() for path in NUMBERS})
     job = job_of(edges, commit)
 
@@ -140,13 +141,13 @@ def test_a_second_server_waits_and_goes_on_with_the_job_when_the_first_is_killed
         datums = client.pps.list_datum(job=job)
         return {info.data[0].file.path.lstrip("/") for info in datums if info.state == pps.DatumState.SUCCESS}
 
-    until(recorded, "results")
+    done = until(recorded, "results")
+    before = len(notes.runs())
     assert second.address == ""
-    before, done = runs(notes), recorded()
     first.kill()
+    notes.release()
     starting.join()
     client = second.client()
-    until(lambda: len(runs(notes)) > len(before) + 2, "work to go on")
     info = ended(client, edges, commit)
 
     assert info.state == pps.JobState.JOB_SUCCESS
@@ -154,7 +155,7 @@ def test_a_second_server_waits_and_goes_on_with_the_job_when_the_first_is_killed
     assert files_of(client, "edges@master") == {path: path.encode() for path in NUMBERS}
     assert f"(process {first.pid})" in second.log.read_text()
     # Those that were in the middle of a datum when the first was killed ran it for nothing; no result is made twice.
-    assert not done & set(runs(notes)[len(before) + 2 :])
+    assert not done & set(notes.runs()[before:])
 
 
 def test_a_server_that_was_cut_off_stops_when_another_has_taken_over(
