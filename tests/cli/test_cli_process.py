@@ -27,7 +27,7 @@ from trunkline.rpc.gen import pfs_pb2
 #: What the fast commands must not import; each costs more than 10 ms or drags in something that does.
 SLOW = {
     "asyncio", "click", "grpc", "google.protobuf.message", "rich", "yaml", "dataclasses", "inspect",
-    "opentelemetry", "trunkline.telemetry",
+    "opentelemetry", "trunkline.telemetry", "socket", "pickle", "google.protobuf.text_format",
 }  # fmt: skip
 
 
@@ -54,6 +54,31 @@ def test_list_repo_imports_protobuf_and_nothing_else_slow(server):
 
     assert imported & SLOW == {"google.protobuf.message"}
     assert "trunkline.rpc.gen.pps_pb2" not in imported
+
+
+def test_what_is_left_to_be_done_at_the_end_of_the_process_is_done():
+    """A command ends without taking the interpreter apart, but not while something waits for its end."""
+    program = (
+        "import sys, threading\n"
+        "from trunkline.cli.main import main\n"
+        "sys.argv = ['trunkline', 'version', '--client-only']\n"
+        "if {atexit}:\n"
+        "    import atexit\n"
+        "    atexit.register(print, 'last')\n"
+        "else:\n"
+        "    class Main(threading.Thread):\n"
+        "        def run(self): threading.main_thread().join(); print('last')\n"
+        "    Main().start()\n"
+        "main()\n"
+    )
+
+    for atexit in (True, False):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(atexit=atexit)], capture_output=True, text=True
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["client", "last"]
 
 
 def test_commands_connect_to_nothing_but_their_server(server, tmp_path):

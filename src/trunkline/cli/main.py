@@ -6,7 +6,7 @@ Must not import slow modules; a test lists those that may be imported.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from trunkline.cli import colour, exit_codes, parsing
 from trunkline.cli.command_table import TABLE
@@ -17,8 +17,28 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``arguments`` (those of the process if None) and return the exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Run ``arguments`` and return the exit code; without any, run those of the process and end it."""
+    if arguments is None:
+        _end(_code_of(sys.argv[1:]))
+    return _code_of(arguments)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process without taking apart what it has loaded, which takes 5 ms and changes nothing outside."""
+    import os
+
+    threading = sys.modules.get("threading")
+    if "atexit" in sys.modules or (threading and threading.active_count() > 1):
+        sys.exit(code)  # something is to be done at the end
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)
+    os._exit(code)
+
+
+def _code_of(words: Sequence[str]) -> int:
     if words[:1] == ["__complete"]:
         from trunkline.cli.completion import completing
 

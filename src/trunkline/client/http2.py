@@ -11,9 +11,9 @@ threads at once; ``channel`` ensures that. Only ``close`` may be called from ano
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import select
-import socket
 from struct import error as StructError
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -78,7 +78,7 @@ class BrokenConnection(Unavailable):
 class Connection:
     """A connected HTTP/2 client. Every method may raise ``BrokenConnection`` or ``DeadlineExceeded``."""
 
-    def __init__(self, connected: socket.socket, name: str) -> None:
+    def __init__(self, connected: _socket.socket, name: str) -> None:
         """Begin on a connected socket.
 
         Args:
@@ -196,7 +196,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket; a call waiting in another thread ends with ``BrokenConnection``."""
         with contextlib.suppress(OSError):  # closed before, or by the server
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(_socket.SHUT_RDWR)
         self._socket.close()
 
     # Writing ------------------------------------------------------------------------------------------

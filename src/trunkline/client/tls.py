@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
     from collections.abc import Iterable
 
     from trunkline.client.trust import Trust
@@ -68,7 +69,7 @@ class TlsSocket(ssl.SSLSocket):
         return self.send(b"" if self._begun else b"".join(buffers))
 
 
-def wrap(connected: socket.socket, host: bytes, trust: Trust, server: str) -> TlsSocket:
+def wrap(connected: _socket.socket, host: bytes, trust: Trust, server: str) -> TlsSocket:
     """Return the TLS connection on a TCP connection, after the server's certificate has been verified.
 
     Args:
@@ -89,7 +90,7 @@ def wrap(connected: socket.socket, host: bytes, trust: Trust, server: str) -> Tl
     _load(context, trust)
     name = trust.name.encode("ascii") if trust.name else host
     try:
-        wrapped = context.wrap_socket(connected, server_hostname=name)
+        wrapped = context.wrap_socket(_as_socket(connected), server_hostname=name)
     except (OSError, ssl.CertificateError) as error:
         raise Unavailable(_reason(error, server, name.decode())) from error
     assert isinstance(wrapped, TlsSocket)
@@ -100,6 +101,14 @@ def wrap(connected: socket.socket, host: bytes, trust: Trust, server: str) -> Tl
             " in front of the server pass HTTP/2"
         )
     return wrapped
+
+
+def _as_socket(connected: _socket.socket) -> socket.socket:
+    """Return the same connection as an object of the class that ``ssl`` takes."""
+    limit = connected.gettimeout()
+    whole = socket.socket(fileno=connected.detach())
+    whole.settimeout(limit)
+    return whole
 
 
 def _load(context: ssl.SSLContext, trust: Trust) -> None:
