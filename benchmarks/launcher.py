@@ -48,8 +48,7 @@ def worker(world: str, launcher: Path) -> float:
         workers.disk = str(folder / "disk")
     try:
         for count in (64, DATUMS):
-            work = assignment(server, {"in": {f"/{number:06d}": b"x" for number in range(count)}}, ["true"])
-            work.claim_id = f"claim-{count}"
+            assignment(server, {"in": {f"/{number:06d}": b"x" for number in range(count)}}, ["true"])
         server.retire_when_empty = False
         process = workers.start()
         server.wait_until(lambda: server.claims == 2)
@@ -66,7 +65,7 @@ def worker(world: str, launcher: Path) -> float:
 def starts(socket: str) -> float:
     """Return the seconds from the start to the end of `true`, started by the launcher at the socket if there is one."""
     interrupts = Interrupts()
-    starter: command.Executor = SpawnExecutor()
+    starter: command.Executor = SpawnExecutor(lambda: 0)
     if socket:
         launcher = LauncherClient(socket, str(Path(socket).parent), ".trunkline")
         launcher.connect(10, time.sleep)
@@ -74,7 +73,7 @@ def starts(socket: str) -> float:
     program = command.Program(["true"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")
 
     def once() -> None:
-        ending = command.run(starter, program, timeout=0, interrupts=interrupts, take=print, note=print)
+        ending = command.run(starter, program, timeout=0, interrupts=interrupts, add_line=print, note=print)
         assert ending.code == 0, ending.reason
 
     return common.median([common.timed(once) for _ in range(DATUMS)])

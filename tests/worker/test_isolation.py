@@ -90,6 +90,7 @@ def test_a_command_sees_no_processes_but_its_own_and_cannot_stop_its_worker(serv
     kill -0 {server_pid} && echo signals-the-server
     cat /proc/$PPID/environ > /dev/null && echo reads-the-worker
     echo x > /proc/$PPID/fd/2 && echo writes-the-workers-log
+    ls /proc/$PPID/cwd/ && echo sees-other-datums
     kill -9 $PPID; kill -STOP $PPID
     """
 
@@ -97,7 +98,12 @@ def test_a_command_sees_no_processes_but_its_own_and_cannot_stop_its_worker(serv
 
     assert lines[0] == "parent 1"
     assert int(lines[1]) <= 5  # the worker, the shell, ls and grep
-    assert not {"signals-the-server", "reads-the-worker", "writes-the-workers-log"} & set(lines)
+    assert not {
+        "signals-the-server",
+        "reads-the-worker",
+        "writes-the-workers-log",
+        "sees-other-datums",
+    } & set(lines)
 
 
 @BOTH_USERS
@@ -178,7 +184,14 @@ def test_a_link_is_followed_with_the_permissions_of_the_commands_user(
 
 
 @pytest.mark.parametrize(
-    "target", ["/proc/self/environ", "/proc/self/fd/2", "/proc/1/environ", "/proc/self/root/etc"]
+    "target",
+    [
+        "/proc/self/environ",
+        "/proc/self/fd/2",
+        "/proc/1/environ",
+        "/proc/self/root/etc",
+        "/proc/self/cwd/stage-1",
+    ],
 )
 def test_a_link_into_proc_does_not_show_the_worker(server, workers, target):
     assignment(server, {"in": {"/f": b""}}, sh(f"ln -s {target} /pfs/out/link"))

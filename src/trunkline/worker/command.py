@@ -174,6 +174,7 @@ def run(
     add_line: LineTaker,
     note: LineTaker,
     log_is_full: Callable[[], bool] = lambda: False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Ending:
     """Run the program to its end, and kill its leftover processes.
 
@@ -185,6 +186,7 @@ def run(
         add_line: called with each line that the command prints.
         note: called with lines that the worker itself adds.
         log_is_full: whether the command's output must wait.
+        meanwhile: called when the command runs, which is not watched until it returns.
 
     Raises:
         Interrupted: a flag ended the command.
@@ -197,6 +199,7 @@ def run(
     lines = OutputLines(add_line)
     watch = Watch(running, timeout, interrupts, lines, log_is_full, program.memory_limit)
     try:
+        meanwhile()
         watch.until_ended()
     except BaseException:
         running.finish()

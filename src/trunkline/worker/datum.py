@@ -143,6 +143,7 @@ class DatumRunner:
                 return self._attempt(position, result)
             except _MemoryFull:
                 self._inputs.avoid_memory()
+                self.clean()
                 continue
             except ExecutorLost as failure:
                 self._interrupts.raise_flag(give_back=True)
@@ -207,13 +208,13 @@ class DatumRunner:
             return Finished(result, captured, datum_dir if keep else None)
         finally:
             self._sandbox.hide()
-            if not keep and self._batch is not None and datum_dir.in_memory:
+            if not keep and datum_dir.in_memory:
                 self._remove_later(position, datum_dir)
             elif not keep:
                 self.take_back(position, datum_dir)
 
     def _remove_later(self, position: int, datum_dir: DatumDir) -> None:
-        """Remove a datum's folders while the batch program processes the next datum."""
+        """Remove a datum's folders in memory while the next datum runs."""
         self._doomed.append((position, datum_dir))
         try:
             self._scratch.release(datum_dir)
@@ -329,6 +330,7 @@ class DatumRunner:
             add_line=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
             log_is_full=lambda: logs.overfull,
+            meanwhile=self.clean,
         )
 
     def _execute_in_batch(
@@ -380,7 +382,9 @@ class DatumRunner:
 
         try:
             with outputs.access(self._owner):
-                files = list(outputs.find(f"{pfs}/out", self._sandbox.links_within, check))
+                written = outputs.find(f"{pfs}/out", self._sandbox.links_within, check)
+                datum_dir.wrote_nothing = written is None
+                files = list(written or ())
                 copies = self._copies(position, files)
                 files = [output for output in files if output.path not in copies and not output.is_pipe]
                 size = sum(output.size_bytes for output in files)

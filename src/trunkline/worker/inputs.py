@@ -71,8 +71,9 @@ class Inputs:
         self._bytes_of = [sum(sizes[item] for item in items) for items in self._items_of]
         #: Item -> number of datums that still need it.
         self._uses = Counter(item for items in self._items_of for item in set(items))
+        self._lazy = {number for number, item in enumerate(run.items) if item.lazy}
         # A pipe serves one datum.
-        self._several = {item for item, uses in self._uses.items() if uses > 1 and not run.items[item].lazy}
+        self._several = {item for item, uses in self._uses.items() if uses > 1} - self._lazy
         #: Items whose files came with the assignment.
         self._sent: dict[int, list[pb.FilePiece]] = {item: [] for item in assignment.sent_items}
         for piece in assignment.sent_files:
@@ -113,9 +114,9 @@ class Inputs:
     def pipes(self, position: int, pfs: str) -> list[lazy_files.Pipe]:
         """Return the pipes of the lazy inputs of the datum that is shown at ``pfs``."""
         pipes: list[lazy_files.Pipe] = []
-        for number in self._items_of[position]:
+        for number in self._items_of[position] if self._lazy else ():
             item = self._assignment.datum_run.items[number]
-            if item.lazy:
+            if number in self._lazy:
                 top = f"{pfs}/{item.input}"
                 pipes += (
                     lazy_files.Pipe(file, number, file[len(top) :]) for file in files.below(top + item.path)
@@ -133,7 +134,7 @@ class Inputs:
 
     def done_with(self, position: int) -> None:
         """Forget a datum, which is not requested again."""
-        for item in set(self._items_of[position]):
+        for item in self._several.intersection(self._items_of[position]):
             self._uses[item] -= 1
             if self._uses[item] == 0 and item in self._shared:
                 file_trees.remove_tree(self._shared.pop(item))

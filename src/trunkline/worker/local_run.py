@@ -59,7 +59,7 @@ def main() -> int:
         sandbox = worker_main.enter(config)
         capabilities.restrict_commands()
         libc.adopt_orphans()
-        os.chdir("/")
+        os.chdir(sandbox.home)
         run = assignment.datum_run
         datum_dir = DatumDir(folder, f"{folder}/out", f"{folder}/.tmp", in_memory=False)
         interrupts = Interrupts()

@@ -38,7 +38,7 @@ def main() -> int:
         libc.die_with_parent(signal.SIGTERM)
         if os.getppid() != config.parent:
             return 1  # it ended before this process could follow it
-    os.chdir("/")
+    os.chdir(sandbox_.home)
 
     with loading.without_collections():
         from trunkline.worker.loop import Worker

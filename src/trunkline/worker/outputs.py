@@ -73,8 +73,10 @@ def _access_as(user: int, group: int) -> Iterator[None]:
         supervisor.arm()
 
 
-def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: None) -> Iterator[OutputFile]:
-    """Yield every output file below the folder ``out``.
+def find(
+    out: str, links_within: str = "", check: Callable[[], None] = lambda: None
+) -> Iterator[OutputFile] | None:
+    """Return every output file below the folder ``out``; None when it is empty.
 
     Args:
         out: the folder.
@@ -85,17 +87,22 @@ def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: N
     Raises:
         InvalidArgument: a name cannot be stored, a link is broken or circular, or the output exceeds a limit.
     """
-    waiting = [_Folder(out, "", (), False)]
+    top = _Folder(out, "", (), False)
+    above, listing = _list(top)
+    return _walk(top, above, listing, links_within, check) if listing else None
+
+
+def _walk(
+    folder: _Folder,
+    above: tuple[tuple[int, int], ...],
+    listing: list[os.DirEntry[str]],
+    links_within: str,
+    check: Callable[[], None],
+) -> Iterator[OutputFile]:
+    waiting: list[_Folder] = []
     files = entries = linked = 0
-    while waiting:
-        folder = waiting.pop()
-        linked += folder.linked
-        if linked > limits.LINKED_FOLDERS:
-            raise limits.beyond(
-                "/pfs/out", linked, limits.LINKED_FOLDERS, "write files instead of links to folders"
-            )
+    while True:
         inner: list[_Folder] = []
-        above, listing = _list(folder)
         for entry in listing:
             entries += 1
             if entries % _CHECKED == 0:
@@ -113,6 +120,15 @@ def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: N
                     paths.validate(path)  # raises the error
                 inner.append(_Folder(file, path, above, folder.linked or entry.is_symlink()))
         waiting += reversed(inner)
+        if not waiting:
+            return
+        folder = waiting.pop()
+        linked += folder.linked
+        if linked > limits.LINKED_FOLDERS:
+            raise limits.beyond(
+                "/pfs/out", linked, limits.LINKED_FOLDERS, "write files instead of links to folders"
+            )
+        above, listing = _list(folder)
 
 
 def _list(folder: _Folder) -> tuple[tuple[tuple[int, int], ...], list[os.DirEntry[str]]]:

@@ -27,8 +27,10 @@ _PATIENCE = 10.0
 
 def end_group(leader: int) -> None:
     """Kill the process group of a command, whose leader is not reaped yet, so that the id is still valid."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:  # noqa: SIM105 - runs for every datum, where ``suppress`` takes as long as the call
         os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def end_descendants() -> int:
@@ -43,7 +45,7 @@ def end_namespace() -> int:
 
 def _end(kill: Callable[[], int]) -> int:
     """Call ``kill``, which returns the number of processes that it signalled, until this process has no child."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = 0.0
     pause = 0.0002  # seconds
     while True:
         try:
@@ -51,6 +53,7 @@ def _end(kill: Callable[[], int]) -> int:
                 continue
         except ChildProcessError:
             return 0
+        deadline = deadline or time.monotonic() + _PATIENCE
         living = kill()
         if time.monotonic() > deadline:
             return living

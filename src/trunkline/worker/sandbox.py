@@ -50,6 +50,8 @@ class Sandbox:
     has_one_path = True
     #: Whether commands share the machine's network, so that the worker publishes their ports.
     publishes_ports = True
+    #: The worker's working directory, or a descriptor of it.
+    home: str | int = "/"
 
     def __init__(
         self, starter: Executor, scratch: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
@@ -175,9 +177,10 @@ class NamespaceSandbox(Sandbox):
         """
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
         self._stage = Stage()
+        self.home = self._stage.home
         super().__init__(
-            subprocesses.SpawnExecutor(reaper, group, settings.memory_limit),
-            ScratchPool(settings.scratch, self._stage.memory),
+            subprocesses.SpawnExecutor(reaper, group, settings.memory_limit, self.home),
+            ScratchPool(settings.scratch, "."),
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
         )

@@ -31,7 +31,7 @@ MAX_IN_MEMORY = 1 << 20
 class DatumDir:
     """The folders of one datum."""
 
-    __slots__ = ("entries", "in_memory", "out", "root", "tmp")
+    __slots__ = ("entries", "in_memory", "out", "root", "tmp", "wrote_nothing")
 
     def __init__(self, root: str, out: str, tmp: str, in_memory: bool) -> None:
         #: Contains a folder per input, and the next two unless ``in_memory``.
@@ -41,6 +41,8 @@ class DatumDir:
         self.in_memory = in_memory
         #: Names of what is in the root, of one in memory.
         self.entries: list[str] = []
+        #: Whether ``out`` was seen empty after the command had ended.
+        self.wrote_nothing = False
 
     def real(self, path: str, pfs: str) -> str | None:
         """Return a path of the file that commands see at ``path`` which stays valid; None when there is none."""
@@ -144,8 +146,8 @@ class ScratchPool:
         if datum_dir.in_memory and datum_dir.out:
             pair = datum_dir.out, datum_dir.tmp
             datum_dir.out = datum_dir.tmp = ""
-            for folder in pair:
-                _reset(folder)
+            _reset(pair[0], datum_dir.wrote_nothing)
+            _reset(pair[1])
             self._spare.append(pair)
 
     def _take_spare(self) -> tuple[str, str]:
@@ -158,11 +160,11 @@ class ScratchPool:
         return out, tmp
 
 
-def _reset(folder: str) -> None:
+def _reset(folder: str, is_empty: bool = False) -> None:
     """Empty a folder and restore its permissions; few commands have changed either."""
     mode = os.lstat(folder).st_mode
     try:
-        unused = stat.S_ISDIR(mode) and not os.listdir(folder)
+        unused = stat.S_ISDIR(mode) and (is_empty or not os.listdir(folder))
     except PermissionError:
         unused = False
     if not unused:

@@ -2,7 +2,8 @@
 
 It stays mounted: a datum's folders are renamed into it and out of it. Mounting and unmounting each
 datum's folder would cost a wait for all processors of the kernel, 0.3 to 0.7 ms. What it hides, the folders of the
-other datums, is reached through a descriptor, which commands do not have.
+other datums, is the working directory of the worker: commands have another one, and no path leads there. Relative
+paths also take the kernel a third less time than those through ``/proc/self/fd``.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ class Stage:
 
     def __init__(self) -> None:
         """Mount an empty folder on /pfs."""
-        descriptor = os.open(PFS, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        #: The folder below the mount, for the folders of datums.
-        self.memory = f"/proc/self/fd/{descriptor}"
+        #: Descriptor of the folder below the mount, for the folders of datums. The worker works there.
+        self.home = os.open(PFS, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.chdir(self.home)
         self._count = 0
         self._current: DatumDir | None = None
         self._mount()
 
     def _mount(self) -> None:
         self._count += 1
-        self._folder = f"{self.memory}/stage-{self._count}"
+        self._folder = f"stage-{self._count}"
         #: What is mounted on /pfs/out; it stays while datums reuse it.
         self._out = ""
         os.mkdir(self._folder)

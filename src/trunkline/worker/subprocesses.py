@@ -38,7 +38,11 @@ class SpawnExecutor:
     """Implements ``command.Executor``."""
 
     def __init__(
-        self, end_leftovers: Callable[[], int], group: MemoryGroup | None = None, limit: int = 0
+        self,
+        end_leftovers: Callable[[], int],
+        group: MemoryGroup | None = None,
+        limit: int = 0,
+        home: str | int = "/",
     ) -> None:
         """Start nothing yet.
 
@@ -46,10 +50,12 @@ class SpawnExecutor:
             end_leftovers: ends the leftover processes of a command; see ``process_reaper``.
             group: control group whose limit holds for each command; the worker polls when None.
             limit: bytes of memory that the group's limit is.
+            home: the worker's working directory, or a descriptor of it.
         """
         self._end_leftovers = end_leftovers
         self._group = group
         self._limit = limit
+        self._home = home
 
     def start(self, program: Program, interrupts: Interrupts) -> ChildProcess:
         """Start the program; see ``command.Executor``."""
@@ -69,11 +75,47 @@ class SpawnExecutor:
             if self._group is not None and program.memory_limit != self._limit:
                 self._group.limit(program.memory_limit)
                 self._limit = program.memory_limit
-            return _start(program, output, self._group)
+            return self._start_in(program, output, self._group)
         except (_CannotJoin, PermissionError):
             # The kernel does not allow it, for instance to join for another user before Linux 5.16.
             self._group = None
-            return _start(program, output, None)
+            return self._start_in(program, output, None)
+
+    def _start_in(self, program: Program, output: int, group: MemoryGroup | None) -> int:
+        """Start the program with both outputs on ``output``; return its process id.
+
+        Args:
+            program: what to start.
+            output: descriptor for both outputs.
+            group: control group that the process joins before it executes the program.
+
+        Raises:
+            CannotStart: the program cannot be started, with the reason.
+            _CannotJoin: the kernel does not let it join the group.
+        """
+        stdin = (
+            stdin_file(program.stdin) if program.stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        )
+        moved = program.working_dir != self._home
+        path = ""
+        try:
+            if moved:
+                # posix_spawn cannot change the folder of the child alone. No other thread uses relative paths.
+                _enter(program.working_dir)
+            path = find_executable(program.argv[0], program.env.get("PATH", ""))
+            if program.owner is None and group is None:
+                return _spawn(program, path, stdin, output)
+            return _fork(program, path, stdin, output, group)
+        except ValueError as error:
+            raise CannotStart(StartFailure("text", detail=str(error))) from error
+        except OSError as error:
+            raise CannotStart(
+                StartFailure("spawn", path, error.errno or errno.EINVAL, _mode(path))
+            ) from error
+        finally:
+            os.close(stdin)
+            if moved:
+                os.chdir(self._home)
 
 
 class ChildProcess:
@@ -127,39 +169,11 @@ class _CannotJoin(Exception):
     """The process of a command cannot join the control group."""
 
 
-def _start(program: Program, output: int, group: MemoryGroup | None) -> int:
-    """Start the program with both outputs on ``output``; return its process id.
-
-    Args:
-        program: what to start.
-        output: descriptor for both outputs.
-        group: control group that the process joins before it executes the program.
-
-    Raises:
-        CannotStart: the program cannot be started, with the reason.
-        _CannotJoin: the kernel does not let it join the group.
-    """
-    moved = program.working_dir != "/"  # where the worker is
-    if moved:
-        try:
-            # posix_spawn cannot change the folder of the child alone. The worker uses no relative paths.
-            os.chdir(program.working_dir)
-        except OSError as error:
-            raise CannotStart(StartFailure("working_dir", program.working_dir, error.errno or 0)) from error
-    stdin = stdin_file(program.stdin) if program.stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+def _enter(folder: str) -> None:
     try:
-        path = find_executable(program.argv[0], program.env.get("PATH", ""))
-        if program.owner is None and group is None:
-            return _spawn(program, path, stdin, output)
-        return _fork(program, path, stdin, output, group)
-    except ValueError as error:
-        raise CannotStart(StartFailure("text", detail=str(error))) from error
+        os.chdir(folder)
     except OSError as error:
-        raise CannotStart(StartFailure("spawn", path, error.errno or errno.EINVAL, _mode(path))) from error
-    finally:
-        os.close(stdin)
-        if moved:
-            os.chdir("/")
+        raise CannotStart(StartFailure("working_dir", folder, error.errno or 0)) from error
 
 
 def _spawn(program: Program, path: str, stdin: int, output: int) -> int:
