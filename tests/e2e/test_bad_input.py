@@ -78,6 +78,15 @@ def client(shared: Server) -> Iterator[Client]:
             id="missing secret",
         ),
         pytest.param({"egress": {"URL": "ftp://x/y"}}, INVALID, "egress: ", id="unknown target"),
+        pytest.param(
+            {"egress": {"URL": "https://x/y"}}, INVALID, "egress: ", id="target that takes no files"
+        ),
+        pytest.param(
+            {"egress": {"sql_database": {"url": "s3://bucket/y", "file_format": {"type": "CSV"}}}},
+            INVALID,
+            "egress: ",
+            id="target that is no database",
+        ),
         pytest.param({"transform": {}}, INVALID, "cmd", id="no command"),
         pytest.param({"input": {}}, INVALID, "input", id="no input"),
     ],

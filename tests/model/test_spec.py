@@ -101,7 +101,16 @@ def test_what_the_server_sets_itself_is_ignored() -> None:
         ({"input": {"pfs": {"golb": "/*"}}}, 'unknown field "input.pfs.golb"; did you mean "glob"?'),
         ({"input": {"cross": [{}, {"psf": {}}]}}, 'unknown field "input.cross[1].psf"; did you mean "pfs"?'),
         ({"paralellism_spec": {}}, 'unknown field "paralellism_spec"; did you mean "parallelism_spec"?'),
-        ({"chunk_spec": {}}, 'unknown field "chunk_spec"; valid fields: '),
+        ({"zzz": {}}, 'unknown field "zzz"; valid fields: '),
+        ({"standby": True}, 'unknown field "standby"; it is a field of Pachyderm 1: write "autoscaling"'),
+        (
+            {"chunkSpec": {}},
+            'unknown field "chunkSpec"; it is a field of Pachyderm 1: write "datum_set_spec"',
+        ),
+        (
+            {"input": {"cross": [{"atom": {}}]}},
+            'unknown field "input.cross[0].atom"; it is a field of Pachyderm 1',
+        ),
         ({"autoScaling": True}, 'unknown field "autoScaling"; did you mean "autoscaling"?'),
         ({"parallelism_spec": {"zzz": 1}}, 'unknown field "parallelism_spec.zzz"; valid fields: constant'),
         (

@@ -23,6 +23,9 @@ PORTS = {"http": 80, "https": 443, "postgres": 5432, "mysql": 3306}
 OBJECTS = ("s3", "gs", "az")
 #: Schemes of files on the server's machine.
 FILES = ("file", "sqlite")
+_DATABASES = ("postgres", "mysql", "sqlite")
+#: Where files can be sent.
+_DESTINATIONS = (*OBJECTS, "file")
 #: Other names of schemes.
 _ALIASES = {"postgresql": "postgres", "azblob": "az"}
 DEFAULT_RULES = (*PORTS, *OBJECTS)
@@ -102,6 +105,32 @@ def parse(url: str) -> Target:
     if port == 0:
         raise InvalidArgument(f'"{display(url)}" has port 0; use a port from 1 to 65535')
     return Target(url, scheme, host.rstrip(".").lower(), port or PORTS[scheme], parts.path)
+
+
+def destination(url: str) -> Target:
+    """Return the parts of a URL that files are sent to.
+
+    Raises:
+        InvalidArgument: as of ``parse``, or nothing can be sent there.
+    """
+    target = parse(url)
+    if target.scheme not in _DESTINATIONS:
+        raise InvalidArgument(f"files cannot be sent to {target}; name an object store (s3, gs, az)")
+    return target
+
+
+def database(url: str) -> Target:
+    """Return the parts of the URL of a database.
+
+    Raises:
+        InvalidArgument: as of ``parse``, or it is not one of a database.
+    """
+    target = parse(url)
+    if target.scheme not in _DATABASES:
+        raise InvalidArgument(
+            f"{target} names no database; use postgresql://, mysql:// or, if the server allows it, sqlite:///"
+        )
+    return target
 
 
 def _reason(error: ValueError) -> str:

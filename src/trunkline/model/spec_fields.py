@@ -262,6 +262,10 @@ def _names(cls: type[Any]) -> dict[str, str]:
 def _unknown(cls: type, key: str, where: str) -> InvalidArgument:
     from difflib import get_close_matches  # only a mistake needs it
 
+    from trunkline.model import former_fields
+
+    if former := former_fields.advice(key):
+        return InvalidArgument(f'unknown field "{_join(where, key)}"; {former}')
     spellings = sorted(_kinds(cast("Any", cls)))
     # Without the common suffix, which would make "chunk_spec" similar to "scheduling_spec".
     stems = {spelling.removesuffix("_spec"): spelling for spelling in spellings}

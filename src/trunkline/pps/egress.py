@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.model import outbound
 from trunkline.pfs import egress
 from trunkline.pfs.egress import Written
 
@@ -43,9 +44,11 @@ class Egresses:
         """
         if target.sql_database is not None:
             egress.checked_format(target.sql_database)
+            outbound.database(target.sql_database.url)
             self._outbound.check(target.sql_database.url)
             self._password(target.sql_database)
             return
+        outbound.destination(_url(target))
         self._outbound.check(_url(target))
 
     def run(self, versions: VersionedStore, commit: CommitName, target: Egress) -> Written:

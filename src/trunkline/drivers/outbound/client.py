@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from trunkline.model.outbound import Rules, Target
     from trunkline.ports import OutboundDatabase
 
-_DATABASES = ("postgres", "mysql", "sqlite")
-
 
 class OutboundClient:
     """Implements ``ports.Outbound``. Libraries are imported when a URL needs them.
@@ -78,20 +76,16 @@ class OutboundClient:
         Raises:
             InvalidArgument: it is not the URL of an object.
         """
-        target = self._allowed(url)
-        if target.scheme in ("http", "https"):
-            raise InvalidArgument(f"files cannot be sent to {target}; name an object store (s3, gs, az)")
+        target = outbound.destination(url)
+        self._rules.check(target)
         self._objects(target).write(target, pieces, size)
 
     def database(self, url: str, password: str) -> AbstractContextManager[OutboundDatabase]:
         """See ``ports.Outbound``."""
         from trunkline.drivers.outbound import databases
 
-        target = self._allowed(url)
-        if target.scheme not in _DATABASES:
-            raise InvalidArgument(
-                f"{target} names no database; use postgresql://, mysql:// or, if the server allows it, sqlite:///"
-            )
+        target = outbound.database(url)
+        self._rules.check(target)
         return databases.transaction(self._rules, target, password)
 
     def _allowed(self, url: str) -> Target:
