@@ -12,11 +12,14 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from trunkline import errors
-from trunkline.meta import schema, triggers
+from trunkline.meta import query, schema, triggers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trunkline.meta.database import Database
     from trunkline.meta.group_commit import Tx
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 HEAD = "0021"
 #: Version of docs/design/format.md that a new database is for.
 FORMAT = 2
+
+#: The statements of ``_create_tables`` by the name of their dialect: compiling them takes longer than running them.
+_statements: dict[str, list[str]] = {}
 
 
 def is_new(db: Database) -> bool:
@@ -64,11 +70,30 @@ def _settings(conn: sa.Connection) -> dict[str, str]:
 
 
 def _create(tx: Tx, now: float) -> None:
-    schema.create_all(tx.conn)
+    _create_tables(tx.conn)
     triggers.create_all(tx.conn)
     tx.conn.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     tx.conn.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
     _insert_first_rows(tx.conn, now)
+
+
+def _create_tables(conn: sa.Connection) -> None:
+    """Create all tables, except those that exist, and their indexes. PostgreSQL's answers are not waited for."""
+    name = conn.dialect.name
+    if name not in _statements:
+        _statements[name] = [str(ddl.compile(dialect=conn.dialect)) for ddl in _definitions(name)]
+    for statement in _statements[name]:
+        query.queue(conn, statement, None)
+
+
+def _definitions(dialect: str) -> Iterator[CreateTable | CreateIndex]:
+    if dialect == "postgresql":
+        for index, where in schema.partial_indexes:
+            index.dialect_options["postgresql"]["where"] = where
+    for table in schema.metadata.sorted_tables:
+        yield CreateTable(table, if_not_exists=True)  # the lease of a server made one of them
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            yield CreateIndex(index)
 
 
 def _insert_first_rows(conn: sa.Connection, now: float) -> None:

@@ -40,21 +40,13 @@ metadata = MetaData(
 
 
 #: Indexes of some rows, with their condition. Naming an option of PostgreSQL would import its dialect (30 ms) into
-#: servers on SQLite too; ``create_all`` sets it.
-_partial: list[tuple[Index, sa.TextClause]] = []
+#: servers on SQLite too; ``install`` sets it.
+partial_indexes: list[tuple[Index, sa.TextClause]] = []
 
 
 def _partial_index(name: str, *columns: Column[Any], where: sa.TextClause) -> None:
     """Add an index of the rows for which ``where`` holds; a query uses it when it says the same."""
-    _partial.append((Index(name, *columns, sqlite_where=where), where))
-
-
-def create_all(conn: sa.Connection) -> None:
-    """Create all tables and indexes."""
-    if conn.dialect.name == "postgresql":
-        for index, where in _partial:
-            index.dialect_options["postgresql"]["where"] = where
-    metadata.create_all(conn)
+    partial_indexes.append((Index(name, *columns, sqlite_where=where), where))
 
 
 #: Facts about this installation: cluster id, format version.

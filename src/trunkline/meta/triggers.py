@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
+from trunkline.meta import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import sqlalchemy as sa
 
 #: The number of the record of the cluster: there is one.
 CLUSTER = 1
@@ -46,9 +48,9 @@ _TRIGGERS = (
 
 
 def create_all(conn: sa.Connection) -> None:
-    """Create all triggers."""
+    """Create all triggers. PostgreSQL's answers are not waited for."""
     for statement in _statements(conn.dialect.name):
-        conn.execute(sa.text(statement))
+        query.queue(conn, statement, None)
 
 
 def _statements(dialect: str) -> Iterator[str]:
