@@ -96,6 +96,11 @@ def prepared(text: str, source: str, target: str, places: Mapping[str, str]) -> 
     return (f"---\n{yaml.safe_dump(head, allow_unicode=True, width=1000)}---\n\n" if head else "") + text
 
 
+def without_code(text: str) -> str:
+    """Return a page without its fences and code within lines."""
+    return _CODE.sub("", _FENCE.sub("", text))
+
+
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the fences of a text, and what is between them."""
     end = 0

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from docs_site import build, check, sources  # noqa: E402
+from docs_site import build, check, links, sources  # noqa: E402
 
 from trunkline import handbook_pages  # noqa: E402
 
@@ -106,6 +106,28 @@ def test_at_least_thirty_searches_name_pages_that_exist() -> None:
 
     assert len(targets) >= 30
     assert missing == []
+
+
+def test_links_to_other_sites_are_listed_with_the_date_of_the_last_look() -> None:
+    dates = links.listed((ROOT / links.NAME).read_text())
+
+    assert len(dates) > 20
+    assert set(dates) == links.of_pages(ROOT)
+    assert [day for day in dates.values() if not re.fullmatch(r"20\d\d-\d\d-\d\d|never", day)] == []
+
+
+def test_a_look_dates_the_links_that_answer_and_names_the_others() -> None:
+    dates = {"https://a": "2026-01-01", "https://b": "2026-01-02", "https://gone": "2026-01-03"}
+
+    wrong = links.looked_at(
+        dates,
+        ["https://a", "https://b", "https://new"],
+        lambda url: "HTTP 404" if url == "https://b" else "",
+        "2026-02-01",
+    )
+
+    assert wrong == ["https://b: HTTP 404"]
+    assert dates == {"https://a": "2026-02-01", "https://b": "2026-01-02", "https://new": "2026-02-01"}
 
 
 def test_the_colours_are_those_of_the_console() -> None:
