@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import urllib.request
@@ -262,7 +263,7 @@ def test_the_port_of_a_service_in_a_container_is_published_and_shows_each_commit
 
     def page() -> bytes:
         with (
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError, http.client.HTTPException),
             urllib.request.urlopen(f"http://127.0.0.1:{port}/pages/page", timeout=5) as answer,
         ):
             return answer.read()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ import jsonschema
 import outputs
 import yaml
 from handbook_page import ROOT, Block, Page, PageError, check_block, pages, read_page
+from ports import reserved_port
 from shells import Shell, ShellError
 
 from trunkline.errors import TrunklineError
@@ -119,7 +119,7 @@ class Run:
         self.home = folder / "home"
         self.work = self.home / "work"
         self.work.mkdir(parents=True)
-        self._port = str(_free_port())
+        self._port = ""  # while it runs
         self._shells: dict[str, Shell] = {}
         self._last_output = ""
         #: Seconds that each block took, by its line.
@@ -163,6 +163,7 @@ class Run:
             PageError: a block is not written as the contract says.
         """
         with ExitStack() as stack:
+            self._port = str(stack.enter_context(reserved_port()))
             if self.page.world in ("server", "browser"):
                 stack.enter_context(self._server())
             else:
@@ -365,11 +366,6 @@ def _read(block: Block) -> None:
 
 def _data(block: Block) -> list[object]:
     return list(yaml.safe_load_all(block.text)) if block.language == "yaml" else [json.loads(block.text)]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _write_program(path: Path, line: str) -> None:

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from ports import reserved_port
 from servers import Server
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path / "data").start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of 127.0.0.1 at which nobody answers until the test lets a program listen there."""
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

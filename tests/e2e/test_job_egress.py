@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -57,14 +56,6 @@ def database(folder: Path, request: pytest.FixtureRequest) -> Iterator[sqlite3.C
     yield connection
     connection.close()
     (folder / "words.db").unlink()
-
-
-@pytest.fixture
-def port() -> int:
-    """A port at which nobody answers."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def make_pipeline(client: Client, name: str, url: str) -> pps.Pipeline:
