@@ -79,7 +79,7 @@ class Shell:
             os.close(side)
         self.running = ""
         # Ctrl-C ends what runs in the shell, not the shell.
-        self._write(f"trap : INT; exec 7>&{inner} {inner}>&-")
+        self._write("trap : INT" if inner == 7 else f"trap : INT; exec 7>&{inner} {inner}>&-")
 
     def _write(self, line: str) -> None:
         assert self._shell.stdin
