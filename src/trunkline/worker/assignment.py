@@ -91,6 +91,7 @@ def work(
     finally:
         heartbeat.let_go()
         claimed.close()
+        batch.rest()
     return claimed.following
 
 

@@ -114,7 +114,7 @@ class BatchProgram:
             timeout: seconds for the datum; 0 for no limit.
             log: takes the lines that are written meanwhile.
             tmp: the datum's folder for temporary files.
-            meanwhile: called when the program has the datum; the program is not watched until it returns.
+            meanwhile: called once the program has the datum; the program is not watched until it returns.
 
         Raises:
             Interrupted: a flag ended the program.
@@ -137,9 +137,9 @@ class BatchProgram:
         server = self._serve()
         self._asks = False
         self.begun = time.monotonic_ns()
-        server.answer([f"{name}={value}" for name, value in variables.items()], datum.job_id, datum.files)
+        env = [f"{name}={value}" for name, value in variables.items()]
+        server.answer(env, datum.job_id, datum.files, meanwhile)
         try:
-            meanwhile()
             ending = self._watch(timeout, lines, log, _ASKED_NO_MORE)
         finally:
             server.end_datum()
@@ -159,11 +159,18 @@ class BatchProgram:
         running, self._running = self._running, None
         self._asks = False
         if running is not None:
+            server = self._serve()
+            server.poller.clear()
             try:
                 running.finish()
             finally:
                 running.close()
-            self._serve().forget()
+            server.forget()
+
+    def rest(self) -> None:
+        """Let calls of the program be answered while there is no datum for it."""
+        if self._server is not None:
+            self._server.rest()
 
     def close(self) -> None:
         """End the program and its server."""
@@ -207,9 +214,15 @@ class BatchProgram:
             advice: what a program that ends by itself has left out, and how to fix it.
         """
         assert self._running is not None
-        asked = self._serve().asked
         watch = command.Watch(
-            self._running, timeout, self._interrupts, lines, log.is_full, self._memory_limit, asked
+            self._running,
+            timeout,
+            self._interrupts,
+            lines,
+            log.is_full,
+            self._memory_limit,
+            command.ASKED,
+            self._serve().poller,
         )
         try:
             has_ended = watch.until_ended()
@@ -219,10 +232,12 @@ class BatchProgram:
         if not has_ended:
             return None
         running, self._running = self._running, None
+        server = self._serve()
+        server.poller.clear()
         try:
             ending = command.conclude(running, watch, log.note)
         finally:
-            self._serve().forget()
+            server.forget()
         if watch.timed_out and advice is _NEVER_ASKED:
             return command.Ending(None, f"killed after {timeout:g} s: {advice}")
         # No exit code is accepted: a program that processes datums well does not end.

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 _READ = 64 << 10  # bytes: the capacity of a pipe
 _NO_BYTES = bytes(4)  # a C int for FIONREAD
 #: Seconds. The kernel's longest wait is 2^31 milliseconds.
-_LONGEST_WAIT = 3600.0
+LONGEST_WAIT = 3600.0
+#: Stands for the descriptor of a command that asks by a call; no descriptor has this number.
+ASKED = -2
 #: Seconds between two checks of the command's memory, if limited, and of a full log.
 _MEMORY_LOOK, _LOG_LOOK = 0.1, 0.02
 
@@ -101,6 +103,19 @@ class Process(Protocol):
 
     def close(self) -> None:
         """Close the descriptors; called after ``finish``."""
+
+
+class Poller(Protocol):
+    """Waits for descriptors, like ``select.poll``."""
+
+    def register(self, descriptor: int, events: int, /) -> None:
+        """Wait for a descriptor too."""
+
+    def unregister(self, descriptor: int, /) -> None:
+        """Wait for it no more."""
+
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+        """Wait at most so many milliseconds; return the descriptors that have an event, with it."""
 
 
 class Executor(Protocol):
@@ -287,6 +302,7 @@ class Watch:
         log_is_full: Callable[[], bool],
         memory_limit: int,
         asked: int = -1,
+        poller: Poller | None = None,
     ) -> None:
         """Begin the time limit.
 
@@ -297,7 +313,9 @@ class Watch:
             lines: take its output.
             log_is_full: whether the command's output must wait.
             memory_limit: bytes that it may use; 0 for none.
-            asked: descriptor that is readable when the command has asked for its next datum; -1 for none.
+            asked: descriptor that is readable when the command has asked for its next datum, or ``ASKED``; -1 for
+                none.
+            poller: waits for all of them, and reports ``ASKED``; None for one of the kernel's.
         """
         self._running = running
         self._deadline = time.monotonic() + timeout if timeout else None
@@ -307,7 +325,7 @@ class Watch:
         self._log_is_full = log_is_full
         self.memory_limit = memory_limit
         self._asked = asked
-        self._poller = select.poll()
+        self._poller: Poller = poller or select.poll()
         for descriptor in (running.ended, interrupts.descriptor, asked):
             if descriptor >= 0:
                 self._poller.register(descriptor, select.POLLIN)
@@ -377,7 +395,7 @@ class Watch:
 
     def _wait(self) -> float:
         """Return the seconds until the next check."""
-        wait = _LONGEST_WAIT
+        wait = LONGEST_WAIT
         if self._deadline is not None:
             wait = min(wait, max(0.0, self._deadline - time.monotonic()))
         if self.memory_limit:

@@ -1,15 +1,15 @@
 """The gRPC server of a worker, which its batch program asks for datums: ``pachyderm.worker.Worker``.
 
-It runs in a thread with an event loop of its own and is imported only for batches, because the application and the
-HTTP server are those of the server's port. The main thread waits for ``asked``, reads the error of the call, and
-answers it with the variables of the next datum.
+It is imported only for batches, because the application and the HTTP server are those of the server's port. While a
+program has a datum, the main thread runs its event loop: then a call reaches the main thread, and its answer the
+program, without a change of threads. Between claims another thread runs the loop, so that ``Status`` is answered then
+too (docs/design/decisions/0132-the-loop-of-batches.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
+import select
 import threading
 import time
 from base64 import b64encode
@@ -23,12 +23,14 @@ from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.gen import pps_pb2, worker_pb2
 from trunkline.runtime.listening import Listeners
+from trunkline.worker.command import ASKED, LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.asgi.types import Receive, Scope, Send
     from trunkline.rpc.call import Call
 
 _SERVICE = worker_pb2.DESCRIPTOR.services_by_name["Worker"]
@@ -43,45 +45,86 @@ class NextDatumServer:
 
         Args:
             worker_id: of the worker.
-            restart: starts the current datum again; called from another thread.
+            restart: starts the current datum again; called from any thread.
         """
-        #: Readable when the program has asked.
-        self.asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._loop = asyncio.new_event_loop()
-        self._servicer = _Servicer(self.asked, worker_id, restart)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="next-datum", daemon=True)
-        self._thread.start()
-        self._http, self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        #: Waits for the program, and for its calls.
+        self.poller = LoopPoller(self._loop, self._take_loop)
+        self._servicer = _Servicer(worker_id, restart, self.poller.ask)
+        #: The thread that runs the loop between claims, from ``rest`` until ``_take_loop``.
+        self._thread: threading.Thread | None = None
+        self._rest, self._parked = threading.Semaphore(0), threading.Semaphore(0)
+        self._is_resting = self._closed = False
+        self._http, self.port = self._loop.run_until_complete(self._start())
 
     async def _start(self) -> tuple[H2cornServer, int]:
         http = H2cornServer(Listeners(["127.0.0.1:0"]), _LIMITS, "text")
         table = methods.table({_SERVICE.full_name: self._servicer}, {_SERVICE.full_name: _SERVICE})
-        await http.start(GrpcApplication(Calls(table)))
+        application = GrpcApplication(Calls(table))
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await application(scope, receive, send)
+            self._servicer.answered()
+
+        await http.start(answer)
         return http, int(http.address.rpartition(":")[2])
 
     def close(self) -> None:
         """Stop; no program may use it any more."""
-        asyncio.run_coroutine_threadsafe(self._http.close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._take_loop()
+        self._loop.run_until_complete(self._http.close())
+        self._closed = True
+        self._rest.release()
+        if self._thread is not None:
+            self._thread.join()
         self._loop.close()
-        os.close(self.asked)
+
+    def rest(self) -> None:
+        """Let the other thread answer calls until the main thread has a datum again."""
+        if self._is_resting:
+            return
+        self.poller.clear()  # another thread does not know what to do when they are readable
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="next-datum", daemon=True)
+            self._thread.start()
+        self._is_resting = True
+        self._rest.release()
+
+    def _serve(self) -> None:
+        while self._rest.acquire() and not self._closed:
+            self._loop.run_forever()  # until ``_take_loop`` stops it
+            self._parked.release()
+
+    def _take_loop(self) -> None:
+        """Let the main thread run the loop from now on."""
+        if self._is_resting:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._parked.acquire()
+            self._is_resting = False
 
     def take_error(self) -> str:
         """Return the error that the program has asked with, which is about its last datum; empty without one."""
-        os.eventfd_read(self.asked)
+        self.poller.asks = False
         return self._servicer.error
 
-    def answer(self, env: Sequence[str], job_id: str, files: Sequence[tuple[str, bytes]]) -> None:
-        """Give the program its next datum.
+    def answer(
+        self,
+        env: Sequence[str],
+        job_id: str,
+        files: Sequence[tuple[str, bytes]],
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Give the program its next datum; the answer is sent while the poller waits.
 
         Args:
             env: ``NAME=value`` each.
             job_id: of its job.
             files: path and hash of each of its files.
+            then: called once, when the answer has been sent.
         """
+        self._take_loop()
         self._servicer.current = job_id, files, time.time()
-        self._loop.call_soon_threadsafe(self._servicer.give, env)
+        self._servicer.give(env, then)
 
     def end_datum(self) -> None:
         """Let ``Status`` say that the program has no datum."""
@@ -89,22 +132,82 @@ class NextDatumServer:
 
     def forget(self) -> None:
         """End the call of a program that has ended."""
+        self._take_loop()
+        self._servicer.forget()
+        self.poller.asks = False
+        self._loop.run_until_complete(asyncio.sleep(0))  # its call ends
 
-        async def forget() -> None:
-            self._servicer.forget()
 
-        asyncio.run_coroutine_threadsafe(forget(), self._loop).result()
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self.asked)
+class LoopPoller:
+    """Waits as ``select.poll`` does while the event loop runs, also for a call of ``NextDatum``: ``ASKED``."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, take_loop: Callable[[], None]) -> None:
+        self._loop = loop
+        self._take_loop = take_loop
+        #: Whether the program has asked for its next datum.
+        self.asks = False
+        self._polls = False
+        self._watched: set[int] = set()
+        self._events: list[tuple[int, int]] = []
+
+    def register(self, descriptor: int, events: int = select.POLLIN, /) -> None:
+        """Wait for a descriptor to be readable; it stays registered for later datums of the program.
+
+        Args:
+            descriptor: to be watched.
+            events: always ``POLLIN``.
+        """
+        del events
+        if descriptor not in self._watched:
+            self._take_loop()
+            self._watched.add(descriptor)
+            self._loop.add_reader(descriptor, self._add, descriptor)
+
+    def unregister(self, descriptor: int, /) -> None:
+        """Wait for a descriptor no more."""
+        self._watched.remove(descriptor)
+        self._loop.remove_reader(descriptor)
+
+    def clear(self) -> None:
+        """Wait for no descriptor any more, before they are closed."""
+        self._take_loop()
+        for descriptor in self._watched:
+            self._loop.remove_reader(descriptor)
+        self._watched.clear()
+
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+        """Run the loop until something happens, or for so many milliseconds; return what has happened."""
+        timer = None
+        if self.asks or timeout < LONGEST_WAIT * 1000:
+            timer = self._loop.call_later(0.0 if self.asks else timeout / 1000, self._loop.stop)
+        self._polls = True
+        self._loop.run_forever()
+        self._polls = False
+        if timer is not None:
+            timer.cancel()
+        events, self._events = self._events, []
+        if self.asks:
+            events.append((ASKED, select.POLLIN))
+        return events
+
+    def ask(self) -> None:
+        """Note that the program has asked. Called by the loop."""
+        self.asks = True
+        if self._polls:
+            self._loop.stop()
+
+    def _add(self, descriptor: int) -> None:
+        self._events.append((descriptor, select.POLLIN))
+        self._loop.stop()
 
 
 class _Servicer:
-    """Answers the calls, in the event loop's thread."""
+    """Answers the calls, in the thread that runs the event loop."""
 
-    def __init__(self, asked: int, worker_id: str, restart: Callable[[], None]) -> None:
-        self._asked = asked
+    def __init__(self, worker_id: str, restart: Callable[[], None], ask: Callable[[], None]) -> None:
         self._worker_id = worker_id
         self._restart = restart
+        self._ask = ask
         #: Job and files of the datum that the program has, and since when; set by the main thread.
         self.current: tuple[str, Sequence[tuple[str, bytes]], float] | None = None
         self.error = ""
@@ -112,6 +215,7 @@ class _Servicer:
         self._waiting: asyncio.Future[Sequence[str]] | None = None
         #: A datum whose call ended before it had an answer: the program gets it when it asks again.
         self._undelivered: Sequence[str] | None = None
+        self._then: Callable[[], None] | None = None
 
     async def NextDatum(
         self, request: worker_pb2.NextDatumRequest, call: Call
@@ -125,7 +229,7 @@ class _Servicer:
         if env is None:
             self.error = request.error
             waiting = self._waiting = asyncio.get_running_loop().create_future()
-            os.eventfd_write(self._asked, 1)
+            self._ask()
             try:
                 env = await waiting
             except asyncio.CancelledError:
@@ -158,15 +262,22 @@ class _Servicer:
             self._restart()
         return worker_pb2.CancelResponse(success=matches)
 
-    def give(self, env: Sequence[str]) -> None:
+    def give(self, env: Sequence[str], then: Callable[[], None] | None) -> None:
         """Answer the call that waits, or the next one."""
+        self._then = then
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(env)
         else:
             self._undelivered = env
 
+    def answered(self) -> None:
+        """Do what was to be done after an answer."""
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
     def forget(self) -> None:
         """End the call that waits."""
-        self._undelivered = None
+        self._undelivered = self._then = None
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(Unavailable("the program that asked was ended; nothing waits for it"))
