@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from docs_site import sources
+from docs_site import digest, sources
 
 #: Where the server has the site; only the page for unknown addresses depends on it.
 MOUNT = "/docs/"
@@ -57,8 +57,8 @@ def main(root: Path) -> int:
         print(f"docs: {getattr(error, 'stderr', None) or error}", file=sys.stderr)
         return 1
     packed = work / "packed"
-    size = pack(site, packed)
-    place = root / "src" / "trunkline" / "handbook"
+    size = pack(site, packed, digest.digest(root))
+    place = root / digest.PLACE
     shutil.rmtree(place, ignore_errors=True)
     packed.rename(place)
     pages = sum(1 for _ in site.rglob("*.html"))
@@ -224,12 +224,13 @@ def redirect(old: str, new: str) -> str:
     )
 
 
-def pack(site: Path, place: Path) -> int:
+def pack(site: Path, place: Path, made_from: str) -> int:
     """Write the package's copy of a site: texts compressed, and ``policy.json``; return its size in bytes.
 
     Args:
         site: the built site.
         place: folder to write; what it held before is gone.
+        made_from: hash of the sources of the site.
     """
     shutil.rmtree(place, ignore_errors=True)
     scripts, styles, size = set[str](), set[str](), 0
@@ -243,7 +244,8 @@ def pack(site: Path, place: Path) -> int:
             content, name = gzip.compress(content, 9, mtime=0), f"{name}.gz"
         _write(place / name, content)
         size += len(content)
-    _write(place / "policy.json", json.dumps({"scripts": sorted(scripts), "styles": sorted(styles)}).encode())
+    policy = {"scripts": sorted(scripts), "styles": sorted(styles), "sources": made_from}
+    _write(place / digest.POLICY, json.dumps(policy).encode())
     return size
 
 
