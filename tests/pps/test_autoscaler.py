@@ -363,14 +363,14 @@ def test_a_pipeline_is_steady_once_all_its_workers_are_ready_and_a_step_changes_
     def step() -> None:
         row = world.pipeline_row("edges")
         scaler.step(row, world.specs.get(row.id, row.version), None)
-        seen.append(scaler.is_steady(row.id))
+        seen.append((scaler.is_steady(row.id), scaler.is_full(row.id, 2), scaler.is_full(row.id, 3)))
 
     for _ in range(2):  # the first one may learn how long the workers took to start
         step()
     world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 3}, update=True)
     step()
 
-    assert seen[1:] == [True, False]
+    assert seen[1:] == [(True, True, False), (False, False, False)]
     world.start_controller()
 
 

@@ -60,8 +60,8 @@ LEAST_PAUSE = 0.5
 #: Least seconds between two rounds because claims go on, which happens hundreds of times a second.
 PROGRESS_PAUSE = 0.1
 #: Least seconds between two steps of the autoscaler for a pipeline whose workers are all ready: their jobs need the
-#: processor first.
-STEADY_PAUSE = 0.1
+#: processor first. The second holds when it has its most workers, so that a step can start none.
+STEADY_PAUSE, FULL_PAUSE = 0.1, 0.3
 
 #: Seconds that a step takes before its state is shown.
 SHOWN_AFTER = 0.05
@@ -203,6 +203,7 @@ class Controller:
 
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
         """Do one thing. Returns when to look again (None: at the next change) and whether the pipeline exists."""
+        await self._waiting.answered()
         now = self._versions.clock.now()
         pipeline, job, view, queue = await self._read(self._look, pipeline_id)
         if pipeline is None:
@@ -223,7 +224,6 @@ class Controller:
                 await self._versions.write_soon(end_job, job, JobState.FAILURE, error.message)
             return now, True
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
-        await self._waiting.answered()
         staff_again = await self._staff(pipeline, spec, job, now)
         crash = self.autoscaler.crash_reason(pipeline.id) or self.obstacles.get(str(pipeline), "")
         state = decide.pipeline_state(
@@ -246,9 +246,10 @@ class Controller:
     ) -> float | None:
         """Take a step of the autoscaler if one is due; return when the next one is."""
         time = asyncio.get_running_loop().time()
-        since = time - self._staffed.get(pipeline.id, -STEADY_PAUSE)
-        if since < STEADY_PAUSE and self.autoscaler.is_steady(pipeline.id):
-            return now + STEADY_PAUSE - since
+        since = time - self._staffed.get(pipeline.id, -FULL_PAUSE)
+        pause = FULL_PAUSE if self.autoscaler.is_full(pipeline.id, spec.parallelism) else STEADY_PAUSE
+        if since < pause and self.autoscaler.is_steady(pipeline.id):
+            return now + pause - since
         again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
         self._staffed[pipeline.id] = time
         return again

@@ -95,12 +95,16 @@ class Autoscaler:
         self._memories: dict[int, autoscale.Memory] = {}
         #: What each pipeline wants of a fleet that cannot grow, as of its last step.
         self._contenders: dict[int, Contender] = {}
-        #: Pipelines whose last step changed nothing and saw workers, all of them ready.
-        self._steady: set[int] = set()
+        #: Pipelines whose last step changed nothing and saw workers, all of them ready, with their number.
+        self._steady: dict[int, int] = {}
 
     def is_steady(self, pipeline_id: int) -> bool:
         """Return whether the last step of a pipeline changed nothing and saw workers, all of them ready."""
         return pipeline_id in self._steady
+
+    def is_full(self, pipeline_id: int, most: int) -> bool:
+        """Return whether a pipeline is steady with its most workers: a step can start none."""
+        return self._steady.get(pipeline_id, 0) >= most
 
     def crash_reason(self, pipeline_id: int) -> str:
         """Return why the pipeline's workers do not stay up or cannot start; empty when they do."""
@@ -184,16 +188,16 @@ class Autoscaler:
         """Drop the memory of a pipeline that was deleted."""
         self._memories.pop(pipeline_id, None)
         self._contenders.pop(pipeline_id, None)
-        self._steady.discard(pipeline_id)
+        self._steady.pop(pipeline_id, None)
 
     def _note_steadiness(
         self, pipeline_id: int, rows: Sequence[WorkerRow], does: Sequence[instructions.Instruction]
     ) -> None:
         are_ready = bool(rows) and all(row.state in _READY for row in rows)
         if are_ready and all(isinstance(each, _REPEATED) for each in does):
-            self._steady.add(pipeline_id)
+            self._steady[pipeline_id] = len(rows)
         else:
-            self._steady.discard(pipeline_id)
+            self._steady.pop(pipeline_id, None)
 
     def _memory(self, pipeline_id: int) -> autoscale.Memory:
         return self._memories.get(pipeline_id, autoscale.Memory())
