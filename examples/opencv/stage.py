@@ -6,7 +6,6 @@ on what is drawn. A terminal shows the picture of ``trunkline top``; elsewhere e
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import json
@@ -21,6 +20,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
@@ -128,7 +128,7 @@ class Watcher:
 @contextlib.contextmanager
 def connected(address: str) -> Any:
     """Yield a connection to a server, as commands have it."""
-    options = argparse.Namespace(
+    options = SimpleNamespace(
         address=f"grpc://{address}",  # PACH_CA_CERTS may be set for another server
         ca=None,
         context=None,

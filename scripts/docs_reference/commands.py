@@ -95,7 +95,7 @@ def _rows(arguments: Iterable[Argument]) -> list[tuple[str, str]]:
 
 def _syntax(argument: Argument) -> str:
     value = "VALUE" if argument.settings.get("choices") and not argument.settings.get("metavar") else ""
-    value = (value or help_pages.placeholder(argument)).replace("|", " or ")
+    value = (value or argument.placeholder).replace("|", " or ")
     return value if argument.is_positional else f"{', '.join(argument.names)} {value}".strip()
 
 

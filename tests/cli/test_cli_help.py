@@ -12,7 +12,8 @@ from trunkline.cli import exit_codes
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.help.pages import topic
 from trunkline.cli.help.topics import EXIT_CODES, TOPICS
-from trunkline.cli.parsing import Parser, load, split
+from trunkline.cli.option_reader import OptionReader
+from trunkline.cli.parsing import COMMON, load, split
 from trunkline.model import spec_help
 
 CLI = Path(exit_codes.__file__).parent
@@ -27,7 +28,7 @@ def test_every_command_has_examples_that_parse(name):
         words = shlex.split(line)
         begin = words.index("trunkline") + 1
         assert split(words[begin:])[0] == name
-        Parser(name, command).parse(split(words[begin:])[1])
+        OptionReader(name, (*command.arguments, *COMMON)).read(split(words[begin:])[1])
         assert meaning
         assert not meaning.endswith(".")
 

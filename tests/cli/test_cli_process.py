@@ -28,6 +28,7 @@ from trunkline.rpc.gen import pfs_pb2
 SLOW = {
     "asyncio", "click", "grpc", "google.protobuf.message", "rich", "yaml", "dataclasses", "inspect",
     "opentelemetry", "trunkline.telemetry", "socket", "pickle", "google.protobuf.text_format",
+    "argparse", "gettext", "shutil", "textwrap",
 }  # fmt: skip
 
 

@@ -15,9 +15,8 @@ from trunkline.cli import config
 from trunkline.errors import DeadlineExceeded, NotFound
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
+    from types import SimpleNamespace, TracebackType
 
     from trunkline.cli.tracing import CommandTrace
     from trunkline.client.channel import Channel
@@ -42,7 +41,7 @@ _IN_TRANSACTIONS = frozenset(
 class Invocation:
     """The context of a command. The connection is opened when first used and closed at the end."""
 
-    def __init__(self, options: argparse.Namespace, command: str) -> None:
+    def __init__(self, options: SimpleNamespace, command: str) -> None:
         """Prepare to run.
 
         Args:

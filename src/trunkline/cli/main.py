@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from trunkline.cli import colour, exit_codes, parsing
 from trunkline.cli.command_table import TABLE
+from trunkline.cli.option_reader import OptionReader
 from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _run(words: Sequence[str]) -> int:
 
         print(pages.page(name, command))
         return exit_codes.OK
-    options = parsing.Parser(name, command).parse(rest)
+    options = OptionReader(name, (*command.arguments, *parsing.COMMON)).read(rest)
 
     from trunkline.cli.invocation import Invocation
 

@@ -1,14 +1,11 @@
-"""Parses the command line into a command and its options.
+"""What commands take, and which command a command line means.
 
-The leading words select the command from ``command_table``; argparse parses the rest. argparse is used because
-importing click takes 45 ms, longer than asking a server for its version
-(``docs/design/decisions/0002-a-lean-grpc-client.md``).
+The leading words select the command from ``command_table``; ``option_reader`` reads the rest.
 """
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trunkline.cli import colour
 from trunkline.cli.command_table import ALIASES, TABLE
@@ -28,9 +25,11 @@ SIMILAR = 0.65
 
 
 class Argument(NamedTuple):
-    """An option or positional argument, as argparse's ``add_argument`` takes it."""
+    """An option or a positional argument."""
 
+    #: Of an option: how it is written, such as ``-f`` and ``--file``. Of a positional argument: one name.
     names: tuple[str, ...]
+    #: Those of ``argument``.
     settings: dict[str, Any]
 
     @property
@@ -41,11 +40,52 @@ class Argument(NamedTuple):
     @property
     def has_value(self) -> bool:
         """Whether a value follows its name, or stands in its place."""
-        return not str(self.settings.get("action", "")).startswith("store_")
+        return self.settings.get("action") != "store_true"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a command line without it is not valid."""
+        if self.is_positional:
+            return self.settings.get("nargs") != "?"
+        return bool(self.settings.get("required"))
+
+    @property
+    def attribute(self) -> str:
+        """The attribute of the options that holds its value."""
+        name = next((name for name in self.names if name.startswith("--")), self.names[0])
+        return str(self.settings.get("dest") or name.lstrip("-").replace("-", "_"))
+
+    @property
+    def default(self) -> Any:
+        """The value without the argument."""
+        return self.settings.get("default", None if self.has_value else False)
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for its value; empty when it takes none."""
+        if not self.has_value:
+            return ""
+        choices = "|".join(map(str, self.settings.get("choices", ())))
+        return str(self.settings.get("metavar") or choices or self.attribute.upper())
+
+    @property
+    def shown(self) -> str:
+        """How it is written, by the last of its names."""
+        return self.placeholder if self.is_positional else f"{self.names[-1]} {self.placeholder}".rstrip()
 
 
 def argument(*names: str, **settings: Any) -> Argument:
-    """Return an ``Argument``; the parameters are those of argparse's ``add_argument``."""
+    """Describe an option or a positional argument.
+
+    Args:
+        names: of an option all, each with its dashes; of a positional argument one.
+        settings: ``help`` and ``metavar`` describe it and its value. ``default`` is the value without it, ``dest`` the
+            attribute that holds the value. ``required`` options must be there. ``type`` makes the value of a text,
+            or raises ``UsageError``; ``choices`` are the values that it can have. ``action``: ``store_true`` for a
+            flag, ``append`` for a list of the values of several uses, ``several`` for one that also takes words that
+            nothing else takes, because a shell makes several of ``*.csv``. ``nargs`` of a positional argument: ``?``
+            for none or one word, ``+`` for a list of one or more.
+    """
     return Argument(names, settings)
 
 
@@ -60,14 +100,12 @@ class Command(NamedTuple):
 
 
 def output_format(text: str) -> str:
-    """Read the name of an output format, as argparse's ``type``."""
+    """Read the name of an output format."""
     if text in FORMATS:
         return text
     if text.startswith(("jsonpath", "go-template")):
-        raise argparse.ArgumentTypeError(
-            f"there is no {text.partition('=')[0]}; use --jq, such as --jq .repo.name"
-        )
-    raise argparse.ArgumentTypeError(f'"{text}" is not a format; choose one of {", ".join(FORMATS)}')
+        raise UsageError(f"there is no {text.partition('=')[0]}; use --jq, such as --jq .repo.name")
+    raise UsageError(f'"{text}" is not a format; choose one of {", ".join(FORMATS)}')
 
 
 FORMATS = ("table", "wide", "csv", "json", "yaml", "jsonl", "name")
@@ -100,14 +138,14 @@ def limit_option(what: str) -> Argument:
 
 
 def natural(text: str) -> int:
-    """Read a whole number of 0 or more, as argparse's ``type``."""
+    """Read a whole number of 0 or more."""
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of 0 or more')
+        raise UsageError(f'"{text}" is not a number of 0 or more')
     return int(text)
 
 
 def _history(text: str) -> int:
-    """Read ``all``, ``none`` or a whole number, as argparse's ``type``."""
+    """Read ``all``, ``none`` or a whole number."""
     counts = {"none": 0, "all": -1, "-1": -1}
     return counts[text] if text in counts else natural(text)
 
@@ -149,64 +187,6 @@ COMMON = (
 
 
 WATCH = argument("-w", "--watch", action="store_true", help="go on with what changes, until Ctrl-C")
-
-
-class Several(argparse.Action):
-    """Appends a value; words that nothing else takes are further values: a shell makes several of ``*.csv``."""
-
-    def __call__(
-        self, _parser: object, options: argparse.Namespace, value: Any, _option: object = None
-    ) -> None:
-        """Append a value to those so far."""
-        setattr(options, self.dest, [*getattr(options, self.dest), value])
-
-
-class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises instead of exiting. ``help.pages`` makes the help."""
-
-    def __init__(self, name: str, command: Command) -> None:
-        """Take the options of a command.
-
-        Args:
-            name: of the command, such as ``put file``.
-            command: has the arguments.
-        """
-        super().__init__(f"trunkline {name}", allow_abbrev=False, add_help=False)
-        for names, settings in (*command.arguments, *COMMON):
-            self.add_argument(*names, **settings)
-
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the options that ``words`` give.
-
-        Raises:
-            UsageError: the command does not take one of them.
-        """
-        options, extra = self.parse_known_args(words)
-        if extra and not any(word.startswith("-") for word in extra):
-            for action in self._actions:
-                if isinstance(action, Several) and (values := getattr(options, action.dest)):
-                    setattr(options, action.dest, [*values, *extra])
-                    extra = []
-        if extra:
-            self.error(f"unrecognized arguments: {' '.join(extra)}{self._hint(extra)}")
-        return options
-
-    def _hint(self, extra: Sequence[str]) -> str:
-        """Say what was probably meant by arguments that the command does not take."""
-        import difflib
-
-        options = [name for action in self._actions for name in action.option_strings if name[1] == "-"]
-        if extra[0].startswith("--"):
-            near = difflib.get_close_matches(extra[0].partition("=")[0], options, 1)
-            return f'; did you mean "{near[0]}"?' if near else ""
-        repeated = [action.option_strings[0] for action in self._actions if action.default == []]
-        if repeated and not extra[0].startswith("-"):
-            return f"; repeat {repeated[0]} before each value, as in {repeated[0]} A {repeated[0]} B"
-        return ""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ``UsageError``."""
-        raise UsageError(f'{message}; see "{self.prog} --help"')
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import argument
 from trunkline.errors import InvalidArgument
 
@@ -30,20 +30,20 @@ class Planned(NamedTuple):
 
 
 def positive(text: str) -> float:
-    """Read a number above 0, as argparse's ``type``."""
+    """Read a number above 0."""
     return _number(text, least=0.0, strict=True)
 
 
 def natural(text: str) -> float:
-    """Read a number of 0 or more, as argparse's ``type``."""
+    """Read a number of 0 or more."""
     return _number(text, least=0.0, strict=False)
 
 
 def count(text: str) -> int:
-    """Read a whole number of 1 or more, as argparse's ``type``."""
+    """Read a whole number of 1 or more."""
     number = _number(text, least=1.0, strict=False)
     if number != int(number):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
+        raise UsageError(f'"{text}" is not a whole number')
     return int(number)
 
 
@@ -54,7 +54,7 @@ def _number(text: str, *, least: float, strict: bool) -> float:
         number = float("nan")
     if not (number > least if strict else number >= least) or number == float("inf"):
         bound = "above 0" if strict else f"of {least:g} or more"
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number {bound}')
+        raise UsageError(f'"{text}" is not a number {bound}')
     return number
 
 
@@ -140,8 +140,6 @@ def both_or_none(invocation: Invocation) -> bool:
     Raises:
         UsageError: one of the two options is missing.
     """
-    from trunkline.cli.exit_codes import UsageError
-
     options = invocation.options
     if (options.datums is None) != (options.seconds_per_datum is None):
         raise UsageError("a job needs both --datums and --seconds-per-datum; add the missing one")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.cli import deletion, output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import CHANGING, SHOWING, Command, Several, argument, natural
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, natural
 from trunkline.cli.transfer.progress import Progress
 from trunkline.errors import InvalidArgument, TrunklineError
 from trunkline.rpc.gen import pfs_pb2
@@ -320,7 +320,7 @@ COMMANDS = {
                 "--file",
                 dest="sources",
                 metavar="FILE",
-                action=Several,
+                action="several",
                 default=[],
                 help="files, folders or URLs to put, - for standard input (which is also the default in a pipe)",
             ),

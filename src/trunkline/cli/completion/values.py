@@ -6,11 +6,11 @@ again and again while one types.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import config, output
@@ -32,7 +32,7 @@ def values(question: Question) -> Iterable[Candidate]:
         contexts = config.load()["contexts"]
         return [Candidate(name, context["address"]) for name, context in sorted(contexts.items())]
     named = {option: question.settings.get(option) for option in ("address", "context", "project", "ca")}
-    options = argparse.Namespace(**named, quiet=True, output=None, timeout=None)
+    options = SimpleNamespace(**named, quiet=True, output=None, timeout=None)
     with Invocation(options, "") as invocation:
         return _Values(invocation, question).all()
 

@@ -1,6 +1,6 @@
 """The help of commands (usage, examples, arguments, options), of topics and of the fields of pipeline specs.
 
-Made from the tables that the commands use, not by argparse, whose layout changes between versions of Python.
+Made from the tables that the commands use.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def usage(name: str, command: Command) -> str:
     words = [f"usage: trunkline {name}"]
     words += [_place(argument) for argument in command.arguments if argument.is_positional]
     words += [
-        f"{argument.names[0]} {placeholder(argument)}"
+        f"{argument.names[0]} {argument.placeholder}"
         for argument in command.arguments
         if argument.settings.get("required")
     ]
@@ -140,20 +140,8 @@ def usage(name: str, command: Command) -> str:
 def syntax(argument: Argument) -> str:
     """Return an argument as it is written: ``-f, --file FILE``, or its placeholder for one without a name."""
     if argument.is_positional:
-        return placeholder(argument)
-    return " ".join(filter(None, (", ".join(argument.names), placeholder(argument))))
-
-
-def placeholder(argument: Argument) -> str:
-    """Return what stands for the value of an argument; empty when it takes none."""
-    settings = argument.settings
-    if not argument.has_value:
-        return ""
-    if metavar := settings.get("metavar"):
-        return str(metavar)
-    if choices := settings.get("choices"):
-        return "|".join(map(str, choices))
-    return str(settings.get("dest", argument.names[-1])).lstrip("-").replace("-", "_").upper()
+        return argument.placeholder
+    return " ".join(filter(None, (", ".join(argument.names), argument.placeholder)))
 
 
 def table(rows: Iterable[tuple[str, str]]) -> list[str]:
@@ -173,7 +161,7 @@ def table(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _place(argument: Argument) -> str:
-    word = placeholder(argument)
+    word = argument.placeholder
     forms = {"?": f"[{word}]", "+": f"{word} …", "*": f"[{word} …]"}
     return forms.get(str(argument.settings.get("nargs", "")), word)
 
