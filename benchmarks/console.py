@@ -353,7 +353,8 @@ def session(console: Console, minutes: int = 60) -> list[list[str]]:
                     each.send("HeapProfiler.collectGarbage")
                     heaps[name].append(each.send("Runtime.getHeapUsage")["usedSize"] / 1e6)
                 grown = ", ".join(f"{name} {values[-1]:.1f}" for name, values in heaps.items())
-                print(f"minute {minute + 1}: {sender.events} events, heaps in MB: {grown}", file=sys.stderr)
+                counted = f"{sender.events} events, {len(requests)} requests"
+                print(f"minute {minute + 1}: {counted}, heaps in MB: {grown}", file=sys.stderr, flush=True)
         lines = [page.evaluate("() => document.querySelectorAll('*').length") for page in pages.values()]
     for request in sorted(set(requests)):
         print(f"request: {request}", file=sys.stderr)

@@ -8,14 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from exchange import Exchange
 from pps_world import PpsWorld, pfs
 
 from trunkline import errors
 from trunkline.model import names
 from trunkline.model.events import EventFilter, EventKind, event
 from trunkline.pps import logs
-from trunkline.pps.queries import log_pages
-from trunkline.pps.queries.log_pages import LogName, Pattern, Place
+from trunkline.pps.queries import log_pages, log_reading
+from trunkline.pps.queries.log_pages import Pattern, Place
+from trunkline.pps.queries.log_reading import LogName
+from trunkline.rpc.asgi.calls import Calls
+from trunkline.rpc.asgi.files import FilesApplication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +122,33 @@ def check_part(written: Written, name: LogName, place: int, value: str) -> None:
     assert all(by_position[line.position] == line for line in own.lines)
     middle = written.window(Place(position=own.lines[5].position, after=2), name)
     assert (list(middle.lines), middle.before) == (own.lines[5:7], 5)
+
+
+def test_the_text_of_a_log_has_each_line_of_it_behind_its_time(written: Written) -> None:
+    datum = f"{1:064x}"
+    for name, place, value in (
+        (LOG, 0, None),
+        (LogName(pipeline=PIPELINE, worker_id="w1"), 0, "w1"),
+        (LogName(pipeline=PIPELINE, datum=datum), 1, datum),
+    ):
+        text = b"".join(log_reading.whole_text(written.world.versions, name)).decode()
+
+        messages = [line[2] for line in written.lines if value in (None, line[place])]
+        assert [line.partition(" ")[2] for line in text.split("\n")[:-1]] == messages
+    assert text.startswith("2023-11-14T22:13:21.000000Z ")
+
+
+async def test_a_whole_log_is_a_download_in_one_answer(written: Written) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        application = FilesApplication(written.world.versions, executor, Calls({}))
+        exchange = await Exchange(
+            application, "/files/.log/default/edges", method="GET", base=(), http_version="1.1"
+        ).ended()
+
+    lines = exchange.body.decode().split("\n")[:-1]
+    assert [line.partition(" ")[2] for line in lines] == written.messages
+    assert exchange.headers[b"content-disposition"] == b"attachment; filename*=UTF-8''edges.log"
+    assert exchange.headers[b"content-security-policy"] == b"sandbox; default-src 'none'"
 
 
 def test_clients_read_long_batches_at_the_same_time(world: PpsWorld) -> None:

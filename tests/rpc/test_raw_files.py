@@ -158,6 +158,26 @@ def test_a_request_that_cannot_be_served_gets_an_error_of_rest(
     assert answer.json()["message"]
 
 
+@pytest.mark.parametrize(
+    ("method", "log", "status"),
+    [
+        ("GET", "default/none", 404),
+        ("GET", "default", 400),
+        ("GET", "default/none?colour=red", 400),
+        ("GET", "default/none?datum=00", 400),
+        ("PUT", "default/none", 501),
+    ],
+)
+def test_a_log_that_cannot_be_served_is_an_error_and_not_an_empty_log(
+    served: Served, method: str, log: str, status: int
+) -> None:
+    with httpx2.Client(base_url=f"http://{served.address}/files/.log", timeout=PATIENCE) as client:
+        answer = client.request(method, f"/{log}")
+
+    assert answer.status_code == status
+    assert answer.json()["message"]
+
+
 def test_a_page_of_another_site_may_not_write(http: httpx2.Client) -> None:
     refused = http.put("/master/evil", content=b"x", headers={"sec-fetch-site": "cross-site"})
 

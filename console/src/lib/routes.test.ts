@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ROUTES, type RouteName, fileLink, link, match } from "./routes";
+import { ROUTES, type RouteName, fileLink, logTextLink, link, match } from "./routes";
 
 const HOSTILE = `a/b?c#d %2F "<img>" \u202e é`;
 
@@ -37,5 +37,11 @@ describe("routes", () => {
 
   it("raw files are addressed by segment", () => {
     expect(fileLink("p", "r", "master", "/a b/c#.txt", { download: "1" })).toBe("/files/p/r/master/a%20b/c%23.txt?download=1");
+  });
+
+  it("the text of a log is addressed by what it is of", () => {
+    const log = { project: "", pipeline: "edges", jobId: "0e", datumId: "", workerId: "" };
+    expect(logTextLink(log)).toBe("/files/.log/default/edges?job=0e");
+    expect(match("/files/.log/default/edges")).toBeUndefined();
   });
 });

@@ -98,6 +98,12 @@ export function fileLink(project: string, repo: string, ref: string, path: strin
   return `/files/${names}${queryText(query)}`;
 }
 
+/** Return the address of the text of a whole log. */
+export function logTextLink(log: { project: string; pipeline: string; jobId: string; datumId: string; workerId: string }): string {
+  const { project, pipeline, jobId: job, datumId: datum, workerId: worker } = log;
+  return `/files/.log/${segment(project || "default")}/${segment(pipeline)}${queryText({ job, datum, worker })}`;
+}
+
 const PATTERNS = (Object.keys(ROUTES) as RouteName[]).map((name) => ({ name, parts: ROUTES[name].slice(1).split("/") }));
 
 /** Return the route of a path such as /ui/p/images; undefined when there is none. */

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model import limits, names
 from trunkline.pps.queries import log_pages
+from trunkline.pps.queries.log_reading import LogName
 from trunkline.rpc import convert
 from trunkline.rpc.gen import console_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -14,7 +15,7 @@ from trunkline.rpc.servicer import ServicerBase
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from trunkline.pps.queries.log_pages import LogLine
+    from trunkline.pps.queries.log_reading import LogLine
     from trunkline.rpc.call import Call
 
 #: Bytes of a line that are sent, and those of one that is asked for in full.
@@ -83,9 +84,9 @@ class ConsoleLogs(ServicerBase):
         return message
 
 
-def _log(message: pb.LogName) -> log_pages.LogName:
+def _log(message: pb.LogName) -> LogName:
     pipeline = names.PipelineName(message.project or names.DEFAULT_PROJECT, message.pipeline)
-    return log_pages.LogName(
+    return LogName(
         pipeline=pipeline,
         job=names.JobName(pipeline, message.job_id) if message.job_id else None,
         datum=message.datum_id,
