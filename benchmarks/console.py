@@ -211,6 +211,7 @@ def pixel(console: Console) -> list[list[str]]:
                 page.evaluate(PIXELS)
             front = pages[0]
             front.bring_to_front()
+            front.locator("h1").click()  # its reader uses it
             delays = []
             for number in range(40):
                 name = f"{first}{999 - number}"  # the newest is the first of the list

@@ -14,7 +14,7 @@ export const GROUP_HEIGHT = 76;
 /** Layouts that are kept. */
 const KEPT = 12;
 
-const kept = new Map<string, Layout>();
+const kept = new Map<string, { ids: readonly string[]; layout: Layout }>();
 const waiting = new Map<number, { request: LayoutRequest; resolve: (layout: Layout) => void }>();
 let worker: Worker | undefined;
 let nextId = 1;
@@ -32,11 +32,13 @@ export function prepareLayouts(): void {
  * @param earlier Where things are now: they stay there as far as they can.
  */
 export async function layoutOf(key: string, view: View, earlier: Places | undefined): Promise<Layout> {
+  const request = requestOf(view, earlier);
   const known = kept.get(key);
-  if (known && known.x.length === view.cards.length) return known;
-  const layout = await inWorker(requestOf(view, earlier));
+  // Repos without edges come and go without another topology.
+  if (known?.ids.length === request.ids.length && known.ids.every((id, at) => id === request.ids[at])) return known.layout;
+  const layout = await inWorker(request);
   kept.delete(key);
-  kept.set(key, layout);
+  kept.set(key, { ids: request.ids, layout });
   for (const oldest of kept.keys()) {
     if (kept.size <= KEPT) break;
     kept.delete(oldest);

@@ -119,6 +119,7 @@ function connect(): (message: ToHub) => void {
   const toHub = typeof SharedWorker === "function" ? connectShared() : connectOwn();
   if (asOf === 0) watchPage();
   if (document.hidden) toHub({ type: "hidden", hidden: true });
+  else if (document.hasFocus()) toHub({ type: "front" });
   return toHub;
 }
 
@@ -127,6 +128,8 @@ function watchPage(): void {
   asOf = now();
   setTimeout(() => (late = true), FIRST);
   document.addEventListener("visibilitychange", () => send?.({ type: "hidden", hidden: document.hidden }));
+  const toFront = (): void => send?.({ type: "front" });
+  for (const name of ["focus", "pointerdown"]) addEventListener(name, toFront, { capture: true });
   addEventListener("pagehide", () => send?.({ type: "leave" }));
   addEventListener("pageshow", (event) => {
     if (event.persisted) join(); // the hub has forgotten this tab
@@ -174,10 +177,22 @@ function connectOwn(): (message: ToHub) => void {
   return (message) => toHub(message);
 }
 
+/** Events that come together, until the next frame. */
+let arrived: { id: number; events: LiveEvent[] }[] = [];
+
+/** Apply events when the browser is about to draw: a tab that it draws seldom, or not at all, works as seldom. */
+function draw(): void {
+  const messages = arrived;
+  arrived = [];
+  for (const { id, events } of messages) if (!paused) handlers.get(id)?.events(events);
+  send?.({ type: "drawn" });
+}
+
 function receive(message: FromHub): void {
   switch (message.type) {
     case "events":
-      if (!paused) handlers.get(message.id)?.events(message.events);
+      if (arrived.length === 0) requestAnimationFrame(draw);
+      arrived.push(message);
       break;
     case "reread":
       if (!paused) handlers.get(message.id)?.reread();

@@ -61,9 +61,14 @@ describe("the hub", () => {
     hub = new Hub(browser);
   });
 
-  function tab() {
+  /** A tab that draws at once what it gets, unless it is slow. */
+  function tab(slow = false) {
     const messages: FromHub[] = [];
-    return { messages, send: hub.join((message) => messages.push(message)), events: () => messages.filter((m) => m.type === "events").flatMap((m) => m.events) };
+    const send = hub.join((message) => {
+      messages.push(message);
+      if (message.type === "events" && !slow) send({ type: "drawn" });
+    });
+    return { messages, send, events: () => messages.filter((m) => m.type === "events").flatMap((m) => m.events) };
   }
 
   function openWith(number: number): void {
@@ -150,6 +155,33 @@ describe("the hub", () => {
     two.send({ type: "listen", id: 2, topic: { kinds: ["job"] }, after: "e-2" });
     browser.pass(50);
     expect(browser.newest.query).toBe("kind=job&after=e-2");
+  });
+
+  it("sends a tab nothing more until it has drawn, and then the last event of each thing", () => {
+    const [one, slow] = [tab(), tab(true)];
+    for (const each of [one, slow]) each.send({ type: "listen", id: 1, topic: {}, after: "" });
+    openWith(1);
+    for (const [number, state] of ["CREATED", "STARTING", "RUNNING", "SUCCESS"].entries()) {
+      browser.say("job", 2 + number, job("a", state));
+      browser.pass(200);
+    }
+    expect(one.events().map(({ state }) => state)).toEqual(["CREATED", "STARTING", "RUNNING", "SUCCESS"]);
+    expect(slow.events().map(({ state }) => state)).toEqual(["CREATED"]);
+    slow.send({ type: "drawn" });
+    browser.pass(200);
+    expect(slow.events().map(({ state }) => state)).toEqual(["CREATED", "SUCCESS"]);
+  });
+
+  it("serves the tab that the reader uses before the others", () => {
+    const [behind, front] = [tab(), tab()];
+    for (const each of [behind, front]) each.send({ type: "listen", id: 1, topic: {}, after: "" });
+    openWith(1);
+    front.send({ type: "front" });
+    browser.say("job", 2, job("a", "RUNNING"));
+    browser.pass(10);
+    expect([front.events().length, behind.events().length]).toEqual([1, 0]);
+    browser.pass(50);
+    expect(behind.events()).toHaveLength(1);
   });
 
   it("tells a hidden tab to read again when too much has changed", () => {

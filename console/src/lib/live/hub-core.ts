@@ -29,6 +29,8 @@ interface Tab {
   send: (message: FromHub) => void;
   listeners: Map<number, Listener>;
   hidden: boolean;
+  /** It has events that it has not drawn yet: what comes meanwhile waits here, the last event of each thing. */
+  drawing: boolean;
 }
 interface Recent {
   number: number;
@@ -38,6 +40,8 @@ interface Recent {
 /** Milliseconds between two messages to a tab, and those in which the first one collects what comes together. */
 const PACE = 100;
 const GATHER = 10;
+/** Milliseconds by which tabs get their events after the one that the reader uses: the processor is for that one first. */
+const BEHIND = 50;
 /** Milliseconds to collect changes of topics, as when a page is left for another. */
 const SETTLE = 20;
 /** Milliseconds without a connection until tabs show it: a restart of the server is shorter. */
@@ -52,6 +56,8 @@ const MOST_RECENT = 2_000;
 export class Hub {
   readonly #surroundings: Surroundings;
   readonly #tabs = new Set<Tab>();
+  /** The tab that the reader uses. */
+  #front: Tab | undefined;
   #stream: Stream | undefined;
   /** Streams that are closed when the present one has begun. */
   #replaced: Stream[] = [];
@@ -81,7 +87,7 @@ export class Hub {
 
   /** Admit a tab; returns what takes its messages. */
   join(send: (message: FromHub) => void): (message: ToHub) => void {
-    const tab: Tab = { send, listeners: new Map(), hidden: false };
+    const tab: Tab = { send, listeners: new Map(), hidden: false, drawing: false };
     this.#tabs.add(tab);
     send(this.#state());
     return (message) => this.#receive(tab, message);
@@ -98,10 +104,18 @@ export class Hub {
         break;
       case "hidden":
         tab.hidden = message.hidden;
-        if (!message.hidden) this.#flush();
+        if (!message.hidden) this.#serve(tab);
+        return;
+      case "front":
+        this.#front = tab;
+        return;
+      case "drawn":
+        tab.drawing = false;
+        if (hasNews(tab)) this.#flushSoon();
         return;
       case "leave":
         this.#tabs.delete(tab);
+        if (this.#front === tab) this.#front = undefined;
         break;
     }
     this.#settle();
@@ -229,7 +243,13 @@ export class Hub {
   }
 
   #flushAndRest(): void {
-    this.#flush();
+    const front = this.#front;
+    if (front) this.#serve(front);
+    const serveOthers = (): void => {
+      for (const tab of this.#tabs) if (tab !== front) this.#serve(tab);
+    };
+    if (front && !front.hidden) this.#surroundings.later(BEHIND, serveOthers);
+    else serveOthers();
     this.#resting = true;
     this.#waiting = false;
     this.#surroundings.later(PACE, () => {
@@ -238,14 +258,18 @@ export class Hub {
     });
   }
 
-  #flush(): void {
-    for (const tab of this.#tabs) {
-      if (tab.hidden) continue;
-      for (const [id, listener] of tab.listeners) {
-        if (listener.overflowed) tab.send({ type: "reread", id });
-        else if (listener.pending.size > 0) tab.send({ type: "events", id, events: [...listener.pending.values()] });
-        listener.overflowed = false;
-        listener.pending.clear();
+  /** Send a tab what waits for it, unless it is hidden or still draws. */
+  #serve(tab: Tab): void {
+    if (tab.hidden || tab.drawing) return;
+    for (const [id, listener] of tab.listeners) {
+      const events = [...listener.pending.values()];
+      const reread = listener.overflowed;
+      listener.pending.clear();
+      listener.overflowed = false;
+      if (reread) tab.send({ type: "reread", id });
+      else if (events.length > 0) {
+        tab.drawing = true;
+        tab.send({ type: "events", id, events });
       }
     }
   }
@@ -302,4 +326,8 @@ export class Hub {
   #tell(message: FromHub): void {
     for (const tab of this.#tabs) tab.send(message);
   }
+}
+
+function hasNews(tab: Tab): boolean {
+  return [...tab.listeners.values()].some((listener) => listener.overflowed || listener.pending.size > 0);
 }

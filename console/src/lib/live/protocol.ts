@@ -7,6 +7,10 @@ export type ToHub =
   | { type: "listen"; id: number; topic: Topic; after: string }
   | { type: "unlisten"; id: number }
   | { type: "hidden"; hidden: boolean }
+  /** The reader uses this tab: it is served before the others. */
+  | { type: "front" }
+  /** The last events have been drawn: send the next. */
+  | { type: "drawn" }
   | { type: "leave" };
 
 /** From the hub to a tab. */
