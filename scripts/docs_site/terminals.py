@@ -65,7 +65,24 @@ _SPECS = {
     "lengths": ("texts", 'cd /pfs/texts; test -s * || { echo "$(echo *) is empty" >&2; exit 3; }'),
     "resize": ("photos", "cp /pfs/photos/* /pfs/out/"),
     "edges": ("resize", "sleep 1000"),
-    "train": ("photos", "sleep 1000"),
+    "train": ("photos", "sleep 6"),
+}
+#: Specs that no pipeline is made from: one that changes "resize", and one with mistakes.
+_OTHERS = {
+    "changed.json": {
+        "pipeline": {"name": "resize"},
+        "input": {"pfs": {"repo": "photos", "glob": "/[1-6].jpg"}},
+        "transform": {"cmd": ["sh", "-c", "convert -resize 50% /pfs/photos/* /pfs/out/"]},
+        "parallelismSpec": {"constant": 4},
+        "autoscaling": True,
+    },
+    "wrong.json": {
+        "pipeline": {"name": "lengths"},
+        "input": {"pfs": {"repo": "text", "glob": "/*"}},
+        "transform": {"cmd": ["sh"], "stdin": ["wc -c /pfs/texts/*"]},
+        "parallelismSpec": {"constant": 0},
+        "datumTries": -1,
+    },
 }
 _DATA = """
 trunkline create repo texts
@@ -74,14 +91,17 @@ printf 'to be or not to be' | trunkline put file texts@master:/hamlet.txt
 : | trunkline put file texts@master:/empty.txt
 for n in 1 2 3 4 5 6 7 8; do echo $n > $n.jpg; done
 trunkline put file photos@master -f *.jpg
-for spec in *.json; do trunkline create pipeline -f $spec; done
+for spec in [0-9]-*.json; do trunkline create pipeline -f $spec; done
 trunkline wait job lengths@ || true
 trunkline wait commit resize@master
 """
 
 
 class Picture(NamedTuple):
-    """A command, the text that the screen shows when it is drawn (by default the next prompt), and its rows."""
+    """A command, in which ``{datum}`` is the id of one; what the screen shows then; and its rows.
+
+    Without a text to wait for, the picture is drawn at the next prompt.
+    """
 
     name: str
     command: str
@@ -90,9 +110,14 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
+    Picture("list-job", "trunkline list job"),
+    Picture("top", "trunkline top", ("edges", "running", "failure", "q end"), rows=14),
+    Picture("wait", "trunkline wait job train@", ("train@: running, 4 of 8 datums",)),
     Picture("first-screen", "trunkline", rows=40),
     Picture("failed-job", "trunkline inspect job lengths@"),
-    Picture("top", "trunkline top", ("edges", "running", "failure", "q end"), rows=14),
+    Picture("plan", "trunkline plan -f changed.json --reprocess"),
+    Picture("explain-datum", "trunkline explain datum resize@ {datum}"),
+    Picture("spec-error", "trunkline create pipeline -f wrong.json"),
 )
 
 
@@ -182,7 +207,8 @@ def _screen(picture: Picture, folder: Path, environment: dict[str, str]) -> list
     os.close(side)
     try:
         _read_until(main, stream, lambda: _last(screen) == _PROMPT.strip(), picture)
-        os.write(main, f"{picture.command}\n".encode())
+        datum = _datum(folder, environment) if "{datum}" in picture.command else ""
+        os.write(main, f"{picture.command.format(datum=datum)}\n".encode())
         if picture.shows:
             _read_until(
                 main,
@@ -201,6 +227,15 @@ def _screen(picture: Picture, folder: Path, environment: dict[str, str]) -> list
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
         os.close(main)
+
+
+def _datum(folder: Path, environment: dict[str, str]) -> str:
+    """Return the short id of a datum of "resize"."""
+    command = "trunkline list datum resize@ -o name"
+    run = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return run.stdout.splitlines()[0].rpartition("@")[2][:12]
 
 
 def _rows(screen: pyte.Screen) -> list[str]:
@@ -271,6 +306,8 @@ def _server(folder: Path) -> Iterator[dict[str, str]]:
             }
             order = list(_SPECS).index(name)
             (folder / f"{order}-{name}.json").write_text(json.dumps(spec))
+        for name, spec in _OTHERS.items():
+            (folder / name).write_text(json.dumps(spec))
         subprocess.run(
             ["bash", "-e", "-c", _DATA], cwd=folder, env=environment, check=True, capture_output=True
         )
