@@ -7,6 +7,7 @@ in a folder of its own, so runs side by side never meet.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import shutil
 import socket
@@ -19,8 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from manual_clock import ManualClock
+
+from trunkline.meta import install
+from trunkline.meta.database import Database, sqlite_url
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 _running: list[PostgresServer] = []
@@ -69,14 +75,22 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """Make a database for the time of the context; yields its name."""
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """Make a database for the time of the context, as a copy of a template; yields its name."""
         name = f"t{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield name
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @functools.cached_property
+    def installed(self) -> str:
+        """The name of a database of a new installation, to be copied: making its tables takes ten times as long."""
+        name = "installed"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        _install(self.url(name))
+        return name
 
     def restart(self, mode: str = "fast") -> None:
         """Restart it; ``immediate`` is a crash: transactions under way are cut off and recovery runs."""
@@ -186,16 +200,38 @@ def close_shared() -> None:
 
 
 @contextlib.contextmanager
-def database_url(kind: str, folder: object) -> Iterator[str]:
-    """Yield the URL of a new database of a kind: ``sqlite`` or ``postgres``."""
-    from trunkline.meta.database import sqlite_url
+def database_url(kind: str, folder: str | os.PathLike[str], *, installed: bool = False) -> Iterator[str]:
+    """Yield the URL of a new database.
 
+    Args:
+        kind: ``sqlite`` or ``postgres``.
+        folder: for the file of SQLite.
+        installed: it is that of a new installation and not empty.
+    """
     if kind == "sqlite":
-        yield sqlite_url(str(folder))
+        if installed:
+            (Path(folder) / "trunkline.db").write_bytes(_installed_file())
+        yield sqlite_url(folder)
         return
     server = shared()
-    with server.database() as name:
+    with server.database(server.installed if installed else "template0") as name:
         yield server.url(name)
+
+
+@functools.cache
+def _installed_file() -> bytes:
+    """Return the file of SQLite of a new installation."""
+    with tempfile.TemporaryDirectory(prefix="trunkline-test-") as folder:
+        _install(sqlite_url(folder))
+        return (Path(folder) / "trunkline.db").read_bytes()
+
+
+def _install(url: str) -> None:
+    db = Database(url, lambda _topics: None)
+    try:
+        install.install(db, ManualClock().now())
+    finally:
+        db.close()
 
 
 @contextlib.contextmanager

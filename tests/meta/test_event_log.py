@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def opened(database_url: str) -> Iterator[Callable[[], Database]]:
+def opened(installed_url: str) -> Iterator[Callable[[], Database]]:
     """Open the new database; each opening is a server of its own."""
     databases: list[Database] = []
 
     def open_() -> Database:
         for database in databases:
             database.close()
-        databases.append(Database(database_url, lambda _topics: None))
+        databases.append(Database(installed_url, lambda _topics: None))
         return databases[-1]
 
     yield open_

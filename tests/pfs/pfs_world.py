@@ -31,7 +31,7 @@ def new_store(kind: str, folder: Path, *new_repos: RepoName) -> Iterator[Version
         folder: for the database.
         new_repos: are created.
     """
-    with database_url(kind, folder) as url:
+    with database_url(kind, folder, installed=True) as url:
         db = Database(url, lambda _: None)
         install.install(db, 0.0)
         versions = composition.core(db, MemoryObjects(), None, SystemClock()).versions  # type: ignore[arg-type]

@@ -30,8 +30,8 @@ ALL = EventFilter()
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, lambda _topics: None)
+def db(installed_url: str) -> Iterator[Database]:
+    database = Database(installed_url, lambda _topics: None)
     install.install(database, 1.0)
     yield database
     database.close()

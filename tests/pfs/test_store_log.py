@@ -101,8 +101,8 @@ class World:
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = World(database_url)
+def world(installed_url: str) -> Iterator[World]:
+    world = World(installed_url)
     world.versions.write(repos.create_repo, IN, "", update=False)
     yield world
     world.close()

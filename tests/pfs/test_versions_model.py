@@ -92,7 +92,8 @@ class Stories(RuleBasedStateMachine):
         self.folder = tempfile.mkdtemp()
         self.databases = contextlib.ExitStack()
         self.db = Database(
-            self.databases.enter_context(database_url(self.database, self.folder)), lambda _: None
+            self.databases.enter_context(database_url(self.database, self.folder, installed=True)),
+            lambda _: None,
         )
         install.install(self.db, 0.0)
         self.store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self.db, SystemClock().now), threads=1)

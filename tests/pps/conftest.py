@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PpsWorld]:
     """A store with a controller; on SQLite unless the test names a kind of database."""
-    with database_url(getattr(request, "param", "sqlite"), tmp_path) as url:
+    with database_url(getattr(request, "param", "sqlite"), tmp_path, installed=True) as url:
         world = PpsWorld(url)
         yield world
         world.close()

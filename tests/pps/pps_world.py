@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import folded_events
+import sqlalchemy as sa
 from held_fleet import HeldFleet
 from manual_clock import ManualClock
 from patience import eventually
@@ -27,7 +28,7 @@ from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.drivers.outbound.client import OutboundClient
 from trunkline.meta import claims as claim_rows
-from trunkline.meta import install, jobs, pipelines, workers
+from trunkline.meta import install, jobs, pipelines, schema, workers
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
@@ -35,7 +36,7 @@ from trunkline.model.outbound import Rules
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
 from trunkline.model.workers import WorkerPhase
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files, identity, resolve, write_streams
+from trunkline.pfs import files, identity, resolve, store_format, write_streams
 from trunkline.pfs import repos as repo_ops
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
@@ -84,7 +85,7 @@ class PpsWorld:
         """Begin with an empty store.
 
         Args:
-            database: URL of an empty one, SQLite unless it is given.
+            database: URL of an empty one, of a new installation or of a frozen one; SQLite unless it is given.
             objects: an empty object store, in memory unless it is given.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="trunkline-test-"))
@@ -100,8 +101,11 @@ class PpsWorld:
         self.objects = objects = objects or MemoryObjects()
         #: Whether the event log describes all that the tables hold: not of an older store, nor when
         #: a test writes rows itself.
-        self.has_all_events = install.is_new(self._db)
-        if not install.is_new(self._db):  # a frozen one; what it needs of its store is in the database
+        self.has_all_events = install.is_new(self._db) or not self._db.read_blocking(_has_repos)
+        if not install.is_new(self._db):
+            # What a frozen one needs of its store is in the database; a copy of a new one needs a new store.
+            if self.has_all_events:
+                store_format.write_record(objects)
             identity.check(objects, install.install(self._db, self.clock.now()))
         open_installation(self._db, objects, self.clock.now())
         self.core = composition.core(self._db, objects, wakeups, self.clock)
@@ -482,6 +486,10 @@ async def _all_others() -> None:
     """Wait until everything else on this loop has ended."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     await asyncio.wait(others) if others else None
+
+
+def _has_repos(conn: sa.Connection) -> bool:
+    return conn.execute(sa.select(schema.repo.c.id).limit(1)).first() is not None
 
 
 def pfs(repo: str, glob: str = "/*", **more: Any) -> dict[str, Any]:

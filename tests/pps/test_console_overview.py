@@ -33,7 +33,7 @@ def fail(_seen: object) -> dict[str, bytes]:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PpsWorld]:
     """A pipeline with a good job, one behind it whose job failed, and one that waits for workers."""
-    with database_url(request.param, tmp_path_factory.mktemp("shop")) as url:
+    with database_url(request.param, tmp_path_factory.mktemp("shop"), installed=True) as url:
         world = PpsWorld(url)
         try:
             world.repo("images")

@@ -366,7 +366,7 @@ def test_overlapping_jobs_come_to_what_they_are_one_after_the_other(
     expected = Sequential(commits)
     with ExitStack() as resources:
         folder = resources.enter_context(TemporaryDirectory())
-        world = PpsWorld(resources.enter_context(database_url("sqlite", folder)))
+        world = PpsWorld(resources.enter_context(database_url("sqlite", folder, installed=True)))
         resources.callback(world.close)
         pending = [OSError("the disk does not answer")]
 

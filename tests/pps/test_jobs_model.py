@@ -90,7 +90,9 @@ class Jobs(RuleBasedStateMachine):
         super().__init__()
         self.resources = contextlib.ExitStack()
         folder = self.resources.enter_context(tempfile.TemporaryDirectory())
-        self.world = PpsWorld(self.resources.enter_context(database_url(self.database, folder)))
+        self.world = PpsWorld(
+            self.resources.enter_context(database_url(self.database, folder, installed=True))
+        )
         self.models = {"single": Model(("a",)), "pairs": Model(("a", "b"))}
         self.ran: dict[str, list[Key]] = {"single": [], "pairs": []}
         #: Set id and files of each repo's commits, oldest first.

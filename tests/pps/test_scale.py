@@ -36,7 +36,7 @@ READS = 60
 
 @contextmanager
 def _built(kind: str, size: long_history.Size, factory: pytest.TempPathFactory) -> Iterator[PpsWorld]:
-    with database_url(kind, factory.mktemp("history")) as url:
+    with database_url(kind, factory.mktemp("history"), installed=True) as url:
         world = PpsWorld(url)
         world.has_all_events = False  # of the long history
         try:

@@ -27,10 +27,10 @@ VALUES = {"password": b"hunter2", "file": b"\0\xff"}
 
 
 @pytest.fixture
-def versions(database_url, manual_clock):
+def versions(installed_url, manual_clock):
     loop = asyncio.new_event_loop()
     wakeups = Wakeups(loop)
-    db = Database(database_url, wakeups.announce)
+    db = Database(installed_url, wakeups.announce)
     db.open()
     install.install(db, manual_clock.now())
     core = composition.core(db, MemoryObjects(), wakeups, manual_clock)

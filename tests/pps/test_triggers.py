@@ -56,8 +56,8 @@ def test_a_branch_moves_with_every_second_commit(world: PpsWorld) -> None:
     until_head(world, "stable", ids[3])
 
 
-def test_triggers_are_stored_in_either_database(database_url: str) -> None:
-    world = PpsWorld(database_url)
+def test_triggers_are_stored_in_either_database(installed_url: str) -> None:
+    world = PpsWorld(installed_url)
     try:
         world.repo("images")
         follow(world, "stable", commits=1)
