@@ -75,9 +75,45 @@ def test_a_context_is_changed_and_used_by_separate_commands(run):
     run("config", "set", "context", "home", "--address", "home:1")
 
     assert run("config", "update", "context", "lab", "--address", "lab:2").code == 0
+    assert run("config", "set", "context", "lab", "--project", "art").code == 0
     assert run("config", "get", "active-context").out == "home\n"
     assert run("config", "set", "active-context", "lab").code == 0
     assert run("config", "get", "active-context").out == "lab\n"
-    assert "lab:2" in run("config", "get", "context", "lab").out
+    assert run("config", "get", "context", "lab").out.split()[:4] == ["address", "lab:2", "project", "art"]
     assert run("config", "set", "active-context", "moon").code == 3
     assert run("config", "update", "context", "moon").code == 3
+
+
+def test_a_new_context_without_an_address_is_of_the_server_in_use(run, server):
+    assert run("config", "set", "context", "art", "--project", "art").code == 0
+
+    assert f"address  {server.address}\nproject  art\n" in run("config", "get", "context", "art").out
+
+
+def test_a_context_is_updated_with_the_options_of_pachctl_and_is_the_active_one_by_default(run):
+    assert run("config", "update", "context", "--project", "art").code == 3
+    run("config", "set", "context", "lab", "--address", "lab:1")
+
+    assert run("config", "update", "context", "--pachd-address", "lab:2").code == 0
+
+    assert "lab:2" in run("config", "get", "context", "lab").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("set", "context", "a b", "--address", "lab:1"),
+        ("set", "context", "", "--address", "lab:1"),
+        ("set", "context", "new", "--address", "lab:1", "--project", "a/b"),
+        ("set", "context", "new", "--address", "lab:port"),
+        ("set", "context", "lab"),
+        ("update", "context", "lab"),
+        ("update", "context", "lab", "--project", "a b"),
+    ],
+)
+def test_a_change_of_a_context_that_is_not_valid_changes_nothing(run, words):
+    run("config", "set", "context", "lab", "--address", "lab:1")
+
+    assert run("config", *words).code == 2
+
+    assert run("config", "list", "context").out.splitlines()[1:] == ["*       lab   lab:1"]

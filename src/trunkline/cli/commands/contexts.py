@@ -25,15 +25,29 @@ def get(invocation: Invocation) -> None:
 
 
 def set_(invocation: Invocation) -> None:
-    """Create or change a context and use it."""
-    _change(invocation, config.load(), activates=True)
+    """Create a context and use it, or change one without using it.
+
+    Raises:
+        UsageError: its name is not valid, or it exists and no option changes it.
+    """
+    name, settings = invocation.options.name, config.load()
+    if name in settings["contexts"]:
+        _change(invocation, settings, name)
+    else:
+        _create(invocation, settings, name)
 
 
 def update(invocation: Invocation) -> None:
-    """Change a context, without using it."""
+    """Change a context, by default the active one.
+
+    Raises:
+        NotFound: it does not exist.
+        UsageError: no option changes it.
+    """
     settings = config.load()
-    _require(settings, invocation.options.name)
-    _change(invocation, settings, activates=False)
+    name = invocation.options.name or _active(settings)
+    _require(settings, name)
+    _change(invocation, settings, name)
 
 
 def get_active(_: Invocation) -> None:
@@ -42,10 +56,14 @@ def get_active(_: Invocation) -> None:
     Raises:
         NotFound: none is active.
     """
-    active = config.load()["active_context"]
+    print(_active(config.load()))
+
+
+def _active(settings: dict[str, Any]) -> str:
+    active: str = settings["active_context"]
     if not active:
         raise NotFound('no context is active; choose one with "trunkline config set active-context NAME"')
-    print(active)
+    return active
 
 
 def set_active(invocation: Invocation) -> None:
@@ -66,30 +84,53 @@ def _require(settings: dict[str, Any], name: str) -> None:
         )
 
 
-def _change(invocation: Invocation, settings: dict[str, Any], *, activates: bool) -> None:
+def _create(invocation: Invocation, settings: dict[str, Any], name: str) -> None:
+    """Add a context, for the server in use when no option names one, and use it."""
+    if any(c.isspace() or not c.isprintable() or c == "/" for c in name) or not name:
+        raise UsageError(
+            f'"{name}" is not a valid context name; use no spaces, slashes and control characters'
+        )
+    target = invocation.target
+    context = {"address": target.address}
+    if target.ca:
+        context["server_cas"] = config.encoded(target.ca.encode())
+    settings["contexts"][name] = context
+    settings["active_context"] = name
+    _fill(invocation, context)
+    config.save(settings)
+    source = "" if invocation.options.address else f" (from {target.source})"
+    invocation.report("created", "context", name, f" for {context['address']}{source}; it is the active one")
+
+
+def _change(invocation: Invocation, settings: dict[str, Any], name: str) -> None:
+    """Change a context that exists. Which one is active stays."""
+    active = settings["active_context"] == name
+    use = f'"trunkline config set active-context {name}" uses it'
+    context = settings["contexts"][name]
+    if not _fill(invocation, context):
+        raise UsageError(
+            f"nothing changes context {name}; give --address, --project or --ca{'' if active else f', or {use}'}"
+        )
+    config.save(settings)
+    invocation.report(
+        "updated", "context", name, f" for {context['address']}" + ("" if active else f"; {use}")
+    )
+
+
+def _fill(invocation: Invocation, context: dict[str, str]) -> bool:
+    """Set what the options say; return whether they say anything."""
     from trunkline.client import address
+    from trunkline.model.names import check_project
 
     options = invocation.options
-    if not options.name or any(c.isspace() or not c.isprintable() for c in options.name):
-        raise UsageError(
-            f'"{options.name}" is not a valid context name; use no spaces and no control characters'
-        )
-    context = settings["contexts"].get(options.name, {})
     if options.address:
         address.parse(options.address)
         context["address"] = options.address
     if options.ca:
         context["server_cas"] = config.encoded(_read(options.ca))
-    if "address" not in context:
-        raise UsageError(f"context {options.name} needs an address; add --address HOST:PORT")
     if options.project:
-        context["project"] = options.project
-    settings["contexts"][options.name] = context
-    if activates:
-        settings["active_context"] = options.name
-    config.save(settings)
-    note = f" for {context['address']}" + ("; it is the active one" if activates else "")
-    invocation.report("set" if activates else "updated", "context", options.name, note)
+        context["project"] = check_project(options.project)
+    return bool(options.address or options.ca or options.project)
 
 
 def _read(file: str) -> bytes:
@@ -144,12 +185,17 @@ COMMANDS = {
                 "trunkline config set context lab --address grpcs://lab:30650 --ca ca.pem",
                 "name a server, and use it",
             ),
-            ("trunkline config set context local --address localhost:30650 --project art", "with a project"),
+            ("trunkline config set context art --project art", "a project on the server in use"),
         ),
     ),
     "config update context": Command(
         update,
-        (NAME, *CHANGING),
+        (
+            argument("name", metavar="CONTEXT", nargs="?", help="name of the context (the active one)"),
+            argument("--pachd-address", dest="address", metavar="HOST:PORT", help="the same as --address"),
+            argument("--server-cas", dest="ca", metavar="FILE", help="the same as --ca"),
+            *CHANGING,
+        ),
         examples=(("trunkline config update context lab --project art", "change the project of a context"),),
     ),
     "config get active-context": Command(
