@@ -162,7 +162,11 @@ def state_table(kind: type[StrEnum], transitions: Mapping[Any, frozenset[Any]]) 
 
 def pachctl_commands() -> str:
     """Return what became of each command of pachctl."""
-    rows = [(code(f"pachctl {name}"), _counterpart(name), "the same") for name in sorted(pachctl_verbs.SAME)]
+    existing = dict.fromkeys(pachctl_verbs.SAME, "the same") | pachctl_verbs.DIFFERENT
+    rows = [
+        (code(f"pachctl {name}"), _counterpart(name), difference)
+        for name, difference in sorted(existing.items())
+    ]
     rows += [
         (code(f"pachctl {name}"), "none", _advice(text))
         for name, text in sorted(pachctl_verbs.INSTEAD.items())

@@ -56,7 +56,7 @@ def put(invocation: Invocation) -> None:
         "put",
         "file",
         options.file,
-        f"put {number} into {options.file}",
+        f"put {number} into {options.file.partition(':')[0]}",
         files=len(planned),
         bytes=progress.done,
     )

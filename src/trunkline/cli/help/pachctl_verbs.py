@@ -15,8 +15,8 @@ _IDENTITY = "Trunkline has no identity provider of its own yet (docs/operate/sec
 #: Commands that exist and do the same with the same options.
 SAME: frozenset[str] = frozenset(
     (
-        "check status", "config delete context", "config get active-context", "config get context",
-        "config list context", "config set active-context", "config set context", "config update context", "copy file",
+        "check status", "config delete context", "config get active-context",
+        "config list context", "config set active-context", "config update context", "copy file",
         "create branch", "create defaults", "create pipeline", "create project", "create repo", "create secret",
         "debug binary", "debug dump", "debug profile", "debug template", "delete branch", "delete commit",
         "delete defaults", "delete file", "delete job", "delete pipeline", "delete project", "delete repo",
@@ -32,6 +32,12 @@ SAME: frozenset[str] = frozenset(
         "validate pipeline", "version", "wait commit", "wait job",
     )
 )  # fmt: skip
+
+#: Commands that exist and differ: how.
+DIFFERENT: dict[str, str] = {
+    "config get context": "prints text, also where each value was set; pachctl prints JSON",
+    "config set context": "takes --address, --project and --ca; pachctl reads JSON from standard input",
+}
 
 #: What to do instead, as the end of a sentence.
 INSTEAD: dict[str, str] = {
