@@ -11,9 +11,14 @@ MOUNT = "docs"
 INDEX = ""
 COMMANDS = "reference/cli/"
 DEBUG_DATUM = "how-to/debug-datum/"
+DIFFERENCES = "from/differences/"
 LIMITS = "reference/limits/"
+REFERENCES = "reference/references/"
+SECURITY = "operate/security/"
 SPEC = "reference/spec/"
 TROUBLESHOOTING = "operate/troubleshooting/"
+NOT_FOUND = f"{TROUBLESHOOTING}#does-not-exist"
+TIME_LIMIT = f"{TROUBLESHOOTING}#the-time-limit-was-reached"
 
 
 def page_of_command(*words: str) -> str:
@@ -24,6 +29,11 @@ def page_of_command(*words: str) -> str:
 def page_of_topic(name: str) -> str:
     """Return the page of a topic of help, such as ``reference/exit-codes/``."""
     return f"reference/{name}/"
+
+
+def page_of_field(path: str) -> str:
+    """Return the section of a field of a spec, such as ``input.pfs.glob``."""
+    return f"{SPEC}#{path.replace('.', '')}"
 
 
 def address_of(server: str, page: str = INDEX, *, tls: bool = False) -> str:

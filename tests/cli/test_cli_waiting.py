@@ -7,12 +7,13 @@ import io
 import sys
 import threading
 
+import grpc
 import pytest
-from cli_messages import pipeline
+from cli_messages import Refusal, commit, pipeline
 
 from trunkline.cli.invocation import Invocation
 from trunkline.cli.watch import waiting
-from trunkline.rpc.gen import control_pb2, pps_pb2
+from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
 
@@ -69,29 +70,55 @@ def test_nothing_is_shown_when_it_is_to_be_quiet(monkeypatch):
     assert written(monkeypatch, "1 of 2", is_terminal=True, quiet=True) == ""
 
 
-def test_a_job_is_described_by_its_datums_its_rate_and_the_time_it_takes(server, monkeypatch):
-    job = pps_pb2.Job(pipeline=pipeline("count"), id=ID)
-    server.answers["InspectJob"] = pps_pb2.JobInfo(
-        job=job, state=pps_pb2.JOB_RUNNING, data_total=10, data_processed=3, data_failed=1
+@pytest.fixture
+def described(server, monkeypatch):
+    """Returns the line about something that is waited for; of two jobs one runs."""
+    count, total = (pps_pb2.Job(pipeline=pipeline(name), id=ID) for name in ("count", "sum"))
+    running = pps_pb2.JobInfo(
+        job=count, state=pps_pb2.JOB_RUNNING, data_total=10, data_processed=3, data_failed=1
     )
-    server.answers["InspectProgress"] = control_pb2.JobProgress(datums_per_second=2.5, seconds_left=4)
-    server.answers["InspectJobSet"] = [
-        pps_pb2.JobInfo(job=job, state=state) for state in (pps_pb2.JOB_RUNNING, pps_pb2.JOB_SUCCESS)
-    ]
+    server.answers |= {
+        "InspectJob": running,
+        "InspectProgress": control_pb2.JobProgress(datums_per_second=2.5, seconds_left=4),
+        "InspectJobSet": [pps_pb2.JobInfo(job=total, state=pps_pb2.JOB_SUCCESS), running],
+        "InspectCommit": pfs_pb2.CommitInfo(commit=commit("count", ID)),
+    }
     options = argparse.Namespace(
         address=server.address, ca=None, context=None, project=None, quiet=False, output=None
     )
-    screen = Screen(is_terminal=False)
-    monkeypatch.setattr(sys, "stderr", screen)
 
-    with Invocation(options, "wait job") as invocation:
-        for name, named, set_id in (("count@", job, ""), (ID, None, ID)):
-            lines = screen.getvalue().count("\n")
-            with waiting.for_jobs(invocation, name, named, set_id):
-                while screen.getvalue().count("\n") == lines:
-                    threading.Event().wait(0.01)
+    def line(kind, *arguments):
+        screen = Screen(is_terminal=False)
+        monkeypatch.setattr(sys, "stderr", screen)  # in the test: pytest replaces it after the fixtures
+        with Invocation(options, "wait job") as invocation, kind(invocation, *arguments):
+            while not screen.getvalue():
+                threading.Event().wait(0.01)
+        return screen.getvalue().splitlines()[0]
 
-    assert screen.getvalue().splitlines() == [
-        "count@: running, 4 of 10 datums, 1 failed, 2.5 datums/s, about 4 s left",
-        f"{ID}: 1 of 2 jobs have ended",
-    ]
+    return line
+
+
+PROGRESS = "running, 4 of 10 datums, 1 failed, 2.5 datums/s, about 4 s left"
+
+
+def test_a_job_is_described_by_its_datums_its_rate_and_the_time_it_takes(described):
+    job = pps_pb2.Job(pipeline=pipeline("count"), id=ID)
+
+    assert described(waiting.for_jobs, "count@", job, "") == f"count@: {PROGRESS}"
+
+
+def test_jobs_of_an_id_are_described_by_the_first_that_runs(described):
+    assert described(waiting.for_jobs, ID, None, ID) == f"{ID}: 1 of 2 jobs have ended; count {PROGRESS}"
+
+
+def test_a_commit_is_described_by_the_jobs_of_its_id(described, server):
+    line = described(waiting.for_commit, "count@master", commit("count", ""), "")
+
+    assert line == f"count@master: 1 of 2 jobs have ended; count {PROGRESS}"
+    assert server.asked["InspectJobSet"][0].job_set.id == ID
+
+
+def test_a_commit_that_no_pipeline_makes_is_only_named(described, server):
+    server.answers["InspectJobSet"] = Refusal(grpc.StatusCode.NOT_FOUND, "no jobs")
+
+    assert described(waiting.for_commit, "a@b", commit("a", ""), "") == "waiting for commit a@b"

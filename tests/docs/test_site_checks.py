@@ -16,9 +16,11 @@ from docs_site import build, check, digest, links, sources  # noqa: E402
 
 from trunkline import handbook_pages  # noqa: E402
 
-ADDRESSES = [
-    value for name, value in vars(handbook_pages).items() if name.isupper() and name != "MOUNT" and value
-]
+ADDRESSES = {
+    value.partition("#")[0]
+    for name, value in vars(handbook_pages).items()
+    if name.isupper() and name != "MOUNT" and value
+}
 
 
 @pytest.fixture

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from trunkline import handbook_pages
-from trunkline.errors import InvalidArgument, TrunklineError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from trunkline.errors import TrunklineError
 
 OK = 0
 FAILURE = 1
@@ -36,8 +30,6 @@ _BY_CODE = {
     "DEADLINE_EXCEEDED": TIMEOUT,
     "SERVICE_LOST": SERVICE_LOST,
 }
-#: Failures whose cause is in the server or its surroundings, not in the command.
-_SERVER_CODES = frozenset(("DATA_LOSS", "INTERNAL"))
 
 
 class UsageError(TrunklineError):
@@ -60,22 +52,6 @@ class JobFailed(TrunklineError):
         """
         super().__init__(message)
         self.hint = hint
-
-
-def page(error: TrunklineError, words: Sequence[str]) -> str:
-    """Return the page of the handbook that helps with an error; empty when the message says everything.
-
-    Args:
-        error: that the command ended with.
-        words: the command line.
-    """
-    if words[:1] == ["serve"]:  # no server shows pages
-        return ""
-    if isinstance(error, JobFailed):
-        return handbook_pages.DEBUG_DATUM if error.hint else ""
-    if isinstance(error, InvalidArgument) and error.answered and "pipeline" in words:
-        return handbook_pages.SPEC
-    return handbook_pages.TROUBLESHOOTING if error.code in _SERVER_CODES else ""
 
 
 def exit_code(error: TrunklineError) -> int:

@@ -48,7 +48,9 @@ def _code_of(words: Sequence[str]) -> int:
         code = _run(words)
         sys.stdout.flush()
     except TrunklineError as error:
-        page = exit_codes.page(error, words)
+        from trunkline.cli.help import error_pages
+
+        page = error_pages.page(error, words)
         return _fail(words, error.code, exit_codes.exit_code(error), error.message, error.hint, page)
     except BrokenPipeError:
         # The reader has closed the pipe, as "head" does. Python must not report it at exit either.

@@ -151,18 +151,16 @@ def wait(invocation: Invocation) -> None:
     Raises:
         JobFailed: a commit finished with an error.
     """
-    options = invocation.options
+    name = invocation.options.commit
     infos: Iterable[pfs_pb2.CommitInfo]
-    with (
-        invocation.waiting(f"commit {options.commit}"),
-        waiting.for_text(invocation, f"waiting for commit {options.commit}"),
-    ):
-        if set_id := invocation.set_id(options.commit):
+    set_id = invocation.set_id(name)
+    commit = None if set_id else invocation.commit(name)
+    with invocation.waiting(f"commit {name}"), waiting.for_commit(invocation, name, commit, set_id):
+        if commit is None:
             commit_set = pfs_pb2.CommitSet(id=set_id)
             request = pfs_pb2.InspectCommitSetRequest(commit_set=commit_set, wait=True)
             infos = list(invocation.pfs.InspectCommitSet(request, invocation.timeout))
         else:
-            commit = invocation.commit(options.commit)
             single = pfs_pb2.InspectCommitRequest(commit=commit, wait=pfs_pb2.CommitState.FINISHED)
             infos = [invocation.pfs.InspectCommit(single, invocation.timeout)]
     _show_commits(invocation, infos)
@@ -178,7 +176,8 @@ def _failure(invocation: Invocation, info: pfs_pb2.CommitInfo) -> JobFailed:
     failure = failed_datums.first(invocation, pps_pb2.Job(pipeline=pipeline, id=info.commit.id))
     if failure:
         return JobFailed(f"commit {name} finished with an error: {failure.sentence}", failure.log)
-    return JobFailed(f"commit {name} finished with an error: {info.error}")
+    reason = failed_datums.with_short_ids(info.error)
+    return JobFailed(f"commit {name} finished with an error: {reason}")
 
 
 def subscribe(invocation: Invocation) -> None:

@@ -102,9 +102,8 @@ def _raise_unsuccessful(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]
             if info.data_failed and (failure := failed_datums.first(invocation, info.job)):
                 raise JobFailed(f"job {name} ended in {state}: {failure.sentence}", failure.log)
             hint = f"trunkline logs -j {name}"
-            raise JobFailed(
-                f"job {name} ended in {state}" + (f": {info.reason}" if info.reason else ""), hint
-            )
+            reason = f": {failed_datums.with_short_ids(info.reason)}" if info.reason else ""
+            raise JobFailed(f"job {name} ended in {state}{reason}", hint)
 
 
 def _failure_fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:

@@ -95,7 +95,7 @@ def topic(words: list[str]) -> str | None:
         from trunkline.model import spec_help
 
         field = spec_help.look_up(word.removeprefix("spec."))
-        place = f"{handbook_pages.SPEC}#{spec_help.section(field.path).replace('.', '')}"
+        place = handbook_pages.page_of_field(spec_help.section(field.path))
         return f"{spec_help.as_text(field)}\n\n{handbook(place)}"
 
     from trunkline.cli.help.topics import TOPICS

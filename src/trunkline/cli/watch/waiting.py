@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from trunkline.cli.output import span
-from trunkline.errors import TrunklineError
+from trunkline.errors import NotFound, TrunklineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
     from trunkline.client.stubs import Client
-    from trunkline.rpc.gen import pps_pb2
+    from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 UPDATE_EVERY = 1.0  # seconds, on a terminal
 LINE_EVERY = 30.0  # seconds, elsewhere
@@ -93,41 +93,74 @@ def for_jobs(invocation: Invocation, name: str, job: pps_pb2.Job | None, set_id:
         job: the job; None for the jobs of an id.
         set_id: the id.
     """
+    if job is None:
+        return _for(invocation, lambda client: _of_set(client, name, set_id))
+    return _for(invocation, lambda client: f"{name}: {_of_job(client, job)}")
+
+
+def for_commit(invocation: Invocation, name: str, commit: pfs_pb2.Commit | None, set_id: str) -> Waiting:
+    """Return a line about the jobs that make a commit, or the commits of an id.
+
+    Args:
+        invocation: the command.
+        name: what the user waits for, as written.
+        commit: the commit; None for the commits of an id.
+        set_id: the id.
+    """
+    from trunkline.rpc.gen import pfs_pb2
+
+    def describe(client: Client) -> str:
+        id = set_id
+        if commit is not None:
+            id = client.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=commit)).commit.id
+        try:
+            return _of_set(client, name, id)
+        except NotFound:  # no pipeline makes it
+            return f"waiting for commit {name}"
+
+    return _for(invocation, describe)
+
+
+def _for(invocation: Invocation, describe: Callable[[Client], str]) -> Waiting:
     from trunkline.client.stubs import Client
 
     channel = invocation.channel.sibling()
     client = Client(channel)
-
-    def describe() -> str:
-        if job is None:
-            return _of_set(client, name, set_id)
-        return _of_job(client, name, job)
-
-    return Waiting(describe, quiet=invocation.quiet, close=channel.close)
+    return Waiting(lambda: describe(client), quiet=invocation.quiet, close=channel.close)
 
 
 def _of_set(client: Client, name: str, set_id: str) -> str:
+    """Describe the jobs of an id, and the progress of the first that runs."""
     from trunkline.cli.commands.pipelines import job_state
     from trunkline.model.states import TERMINAL_JOB_STATES
     from trunkline.rpc.gen import pps_pb2
 
     request = pps_pb2.InspectJobSetRequest(job_set=pps_pb2.JobSet(id=set_id))
-    states = [job_state(info.state).upper() for info in client.pps.InspectJobSet(request)]
-    ended = sum(state in TERMINAL_JOB_STATES for state in states)
-    return f"{name}: {ended} of {len(states)} jobs have ended"
+    infos: list[pps_pb2.JobInfo] = list(client.pps.InspectJobSet(request))
+    ended = sum(job_state(info.state).upper() in TERMINAL_JOB_STATES for info in infos)
+    text = f"{name}: {ended} of {len(infos)} jobs have ended"
+    running = next((info for info in infos if info.state == pps_pb2.JOB_RUNNING), None)
+    return f"{text}; {running.job.pipeline.name} {_progress(client, running)}" if running else text
 
 
-def _of_job(client: Client, name: str, job: pps_pb2.Job) -> str:
+def _of_job(client: Client, job: pps_pb2.Job) -> str:
+    from trunkline.rpc.gen import pps_pb2
+
+    return _progress(client, client.pps.InspectJob(pps_pb2.InspectJobRequest(job=job)))
+
+
+def _progress(client: Client, info: pps_pb2.JobInfo) -> str:
+    """Describe the state of a job, its datums, their rate and the time left."""
     from trunkline.cli.commands.pipelines import job_state
-    from trunkline.rpc.gen import control_pb2, pps_pb2
+    from trunkline.rpc.gen import control_pb2
 
-    info: pps_pb2.JobInfo = client.pps.InspectJob(pps_pb2.InspectJobRequest(job=job))
     done = info.data_processed + info.data_skipped + info.data_failed + info.data_recovered
-    words = [f"{name}: {job_state(info.state)}, {done:,} of {info.data_total:,} datums"]
+    words = [f"{job_state(info.state)}, {done:,} of {info.data_total:,} datums"]
     if info.data_failed:
         words.append(f"{info.data_failed:,} failed")
+    pipeline = info.job.pipeline
     request = control_pb2.InspectProgressRequest(
-        project=job.pipeline.project.name, pipeline=job.pipeline.name, job_id=job.id
+        project=pipeline.project.name, pipeline=pipeline.name, job_id=info.job.id
     )
     now: control_pb2.JobProgress = client.control.InspectProgress(request)
     if now.datums_per_second:
