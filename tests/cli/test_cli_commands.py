@@ -593,7 +593,12 @@ def test_version_shows_both_sides(run, server):
 def test_an_error_of_the_server_is_one_line_and_its_exit_code(run, server, code, expected):
     server.answers["CreateRepo"] = Refusal(code, 'repo "images" is trouble; fix it')
 
-    assert run("create", "repo", "images") == (expected, "", 'trunkline: repo "images" is trouble; fix it\n')
+    outcome = run("create", "repo", "images")
+
+    message, *page = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (expected, "")
+    assert message == 'trunkline: repo "images" is trouble; fix it'
+    assert [line[:5] for line in page] in ([], ["see: "])
 
 
 def test_top_prints_a_line_per_change_and_ends_when_nothing_runs(run, server):

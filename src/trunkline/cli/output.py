@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 
 ALIGNED_BY = 500  # rows that determine the widths of the columns
 WIDEST = 64  # characters; maximum width of a column: a datum id
+WIDTH = 80  # characters of a line of text
+_NARROWEST = 24  # characters of prose beside other columns
 SHORT_ID = 12  # characters of an id in a table, enough to tell ids apart
 
 
 class Id(str):
     """An id in a cell: tables show its beginning, the other formats all of it."""
+
+    __slots__ = ()
+
+
+class Prose(str):
+    """A sentence, which may be long: the text form breaks it into lines."""
 
     __slots__ = ()
 
@@ -143,7 +151,10 @@ def _show_once(
         lines = [(label, value) for label, value in fields(message) if value]
         width = max((len(label) for label, _ in lines), default=0)
         for label, value in lines:
-            print(f"{label + ':' if label else '':{width + 1}} {_coloured(value, value)}")
+            first, *others = _broken(value, width + 2)
+            print(f"{label + ':' if label else '':{width + 1}} {_coloured(first, value)}")
+            for other in others:
+                print(f"{'':{width + 2}}{other}")
     elif form == "csv":
         lines = [(label, value) for label, value in fields(message) if value]
         _csv([label for label, _ in lines], [[value for _, value in lines]])
@@ -151,6 +162,25 @@ def _show_once(
         print(name)
     else:
         documents([message], form, invocation.options.jq)
+
+
+def _broken(text: str, indent: int) -> Sequence[str]:
+    """Return the lines of a text that begins so many characters from the left; only prose has several."""
+    return lines_of(text, max(WIDTH - indent, _NARROWEST)) if isinstance(text, Prose) else [text]
+
+
+def lines_of(text: str, width: int = WIDTH) -> Sequence[str]:
+    """Break a text into lines, between words.
+
+    Args:
+        text: a sentence.
+        width: characters of a line; a longer word has a line of its own.
+    """
+    if len(text) <= width:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def form_of(invocation: Invocation) -> str:
@@ -252,13 +282,16 @@ def table_lines(
     widths = [min(WIDEST, max(map(len, cells))) for cells in zip(headings, *first, strict=True)]
     for position, cells in enumerate(chain([headings], first, rows, following)):
         *others, last = cells
+        before = sum(max(len(cell), width) + 2 for cell, width in zip(others, widths, strict=False))
+        last, *more = _broken(last, before)
         if limit:
-            before = sum(max(len(cell), width) for cell, width in zip(others, widths, strict=False))
-            last = _cut(last, limit - before - 2 * len(others))
+            last = _cut(last, limit - before)
         yield "  ".join(
             _aligned(cell, width, column.startswith(">"), coloured and position > 0)
             for cell, width, column in zip((*others, last), widths, columns, strict=True)
         ).rstrip()
+        for line in more:
+            yield f"{'':{before}}{line}"
 
 
 def _cut(text: str, room: int) -> str:

@@ -90,7 +90,7 @@ def _fields(invocation: Invocation) -> Callable[[pfs_pb2.CommitInfo], Sequence[t
             ("Commit", commit_name(info.commit)),
             ("Description", info.description),
             ("State", _state(info)),
-            ("Error", info.error),
+            ("Error", output.Prose(failed_datums.with_short_ids(info.error))),
             ("Parent", info.parent_commit.id),
             ("Children", ", ".join(child.id for child in info.child_commits)),
             ("Origin", _origin(info)),

@@ -96,7 +96,7 @@ def inspect(invocation: Invocation) -> None:
             ("Datum", info.datum.id),
             ("Job", job_name(info.datum.job)),
             ("State", _state(info)),
-            ("Reason", failure.reason if failure else ""),
+            ("Reason", output.Prose(failure.reason if failure else "")),
             ("Files", _files(info)),
             ("Download", f"{output.size(stats.download_bytes)} in {output.duration(stats.download_time)}"),
             ("Process time", output.duration(stats.process_time)),

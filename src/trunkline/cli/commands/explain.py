@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli import output
+from trunkline.cli import failed_datums, output
 from trunkline.cli.commands.jobs import JOB
 from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
 from trunkline.rpc.gen import control_pb2, explain_pb2
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PHASES = ("PHASE", "BEGAN", ">LASTED", "WHY")
 CAUSES = ("CAUSE", "WHY")
 LINEAGE = (">STEP", "JOB", "DATUM", "FROM", "MADE")
+_LONGEST_INPUTS, _LONGEST_OUTPUTS = 28, 16  # characters in a table, which has 80 columns
 DECISIONS = ("WHEN", ">WORKERS", "WHY")
 
 
@@ -37,10 +38,10 @@ def datum(invocation: Invocation) -> None:
             ("Datum", message.datum_id),
             ("State", message.state),
             ("Cause", _word(explain_pb2.DatumExplanation.Cause.Name(message.cause))),
-            ("Why", message.sentence),
+            ("Why", output.Prose(message.sentence)),
             ("Compared with", message.base_job_id),
             *(("Changed", _change(change)) for change in message.changes),
-            ("Reason", message.reason),
+            ("Reason", output.Prose(failed_datums.with_short_ids(message.reason))),
             ("Processor time", output.span(message.cpu_seconds) if message.cpu_seconds else ""),
             ("Peak memory", output.size(message.peak_memory_bytes) if message.peak_memory_bytes else ""),
             ("Read, written", f"{output.size(message.download_bytes)}, {output.size(message.upload_bytes)}"),
@@ -71,10 +72,11 @@ def job(invocation: Invocation) -> None:
         began = output.when(phase.begin, whole=options.full_timestamps)
         lasts = "" if phase.HasField("end") else " so far"
         name = _word(explain_pb2.Phase.Kind.Name(phase.kind))
-        return name, began, output.span(phase.seconds) + lasts, phase.sentence
+        return name, began, output.span(phase.seconds) + lasts, output.Prose(phase.sentence)
 
     output.table(PHASES, map(row, explanation.phases))
-    print(f"{explanation.state}{': ' + explanation.reason if explanation.reason else ''}")
+    reason = failed_datums.with_short_ids(explanation.reason)
+    print("\n".join(output.lines_of(f"{explanation.state}: {reason}" if reason else explanation.state)))
 
 
 def pipeline(invocation: Invocation) -> None:
@@ -96,14 +98,15 @@ def pipeline(invocation: Invocation) -> None:
         output.documents([state, *decisions], form)
     else:
         causes = [
-            (_word(explain_pb2.StateCause.Kind.Name(each.kind)), each.sentence) for each in state.causes
+            (_word(explain_pb2.StateCause.Kind.Name(each.kind)), output.Prose(each.sentence))
+            for each in state.causes
         ]
         output.table(CAUSES, causes)
         print()
 
         def row(decision: control_pb2.Decision) -> Sequence[str]:
             at = output.when(decision.at, whole=options.full_timestamps)
-            return at, str(decision.target), decision.sentence
+            return at, str(decision.target), output.Prose(decision.sentence)
 
         output.table(DECISIONS, map(row, decisions))
 
@@ -114,20 +117,24 @@ def file(invocation: Invocation) -> None:
     message, _ = invocation.file(options.file)
     request = explain_pb2.ExplainFileRequest(file=message, forward=options.forward, number=options.number)
 
+    is_table = output.form_of(invocation) == "table"
+
     def row(step: explain_pb2.LineageStep) -> Sequence[str]:
         if step.incomplete:
-            return "", "not complete: " + step.incomplete, "", "", ""
-        inputs, outputs = (
-            ", ".join(f"{place.repo}@{place.commit_id[:8]}:{place.path}" for place in places)
-            for places in (step.inputs, step.outputs)
+            return "", "", "", "", output.Prose("not complete: " + step.incomplete)
+        own = step.pipeline if step.project == invocation.project else f"{step.project}/{step.pipeline}"
+        inputs = ", ".join(
+            f"{place.repo.removeprefix(f'{invocation.project}/')}@{place.commit_id[:8]}:{place.path}"
+            for place in step.inputs
         )
-        return (
-            str(step.depth),
-            f"{step.project}/{step.pipeline}@{step.job_id[:8]}",
-            step.datum_id[:12],
-            output.one_line(inputs, 80),
-            output.one_line(outputs, 80),
-        )
+        # They are in the output commit of the job, which the table shows already.
+        outputs = ", ".join(place.path for place in step.outputs)
+        if is_table:
+            inputs, outputs = (
+                output.one_line(inputs, _LONGEST_INPUTS),
+                output.one_line(outputs, _LONGEST_OUTPUTS),
+            )
+        return str(step.depth), f"{own}@{step.job_id[:8]}", step.datum_id[:8], inputs, outputs
 
     steps = invocation.explain.ExplainFile(request)
     output.show_many(invocation, steps, LINEAGE, row, lambda step: step.datum_id)

@@ -109,7 +109,11 @@ def _raise_unsuccessful(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]
 def _failure_fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
     """Return what explains the failure of a job: its first failed datum."""
     failure = failed_datums.first(invocation, info.job) if info.data_failed else None
-    return [("Failed datum", f"{failure.files}: {failure.reason}"), *failure.fields()] if failure else []
+    return (
+        [("Failed datum", output.Prose(f"{failure.files}: {failure.reason}")), *failure.fields()]
+        if failure
+        else []
+    )
 
 
 def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
@@ -117,7 +121,7 @@ def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str
     return [
         ("Job", job_name(info.job)),
         ("State", job_state(info.state)),
-        ("Reason", failed_datums.with_short_ids(info.reason)),
+        ("Reason", output.Prose(failed_datums.with_short_ids(info.reason))),
         ("Pipeline version", str(info.pipeline_version)),
         ("Created", output.when(info.created, whole=whole)),
         ("Started", output.when(info.started, whole=whole)),

@@ -66,7 +66,7 @@ def inspect(invocation: Invocation) -> None:
             ("Version", str(info.version)),
             ("Created", output.when(details.created_at, whole=options.full_timestamps)),
             ("State", pipeline_state(info.state)),
-            ("Reason", info.reason),
+            ("Reason", output.Prose(info.reason)),
             ("Last job", job_state(info.last_job_state)),
             ("Workers", f"{details.workers_available} of {details.workers_requested} ready"),
             ("Parallelism", str(info.parallelism)),

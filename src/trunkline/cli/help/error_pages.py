@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 PAGES = {
     "DATA_LOSS": handbook_pages.TROUBLESHOOTING,
     "DEADLINE_EXCEEDED": handbook_pages.TIME_LIMIT,
-    "INTERNAL": handbook_pages.TROUBLESHOOTING,
     "NOT_FOUND": handbook_pages.NOT_FOUND,
     "PERMISSION_DENIED": handbook_pages.SECURITY,
     "RESOURCE_EXHAUSTED": handbook_pages.LIMITS,
     "UNAUTHENTICATED": handbook_pages.SECURITY,
     "UNIMPLEMENTED": handbook_pages.DIFFERENCES,
+    "UNKNOWN": handbook_pages.TROUBLESHOOTING,  # a mistake in the server
 }
 #: A path of fields: with a dot anywhere in a message, or before a colon.
 _FIELD = re.compile(
@@ -46,7 +46,9 @@ def page(error: TrunklineError, words: Sequence[str]) -> str:
         if not {"pipeline", "apply", "plan"}.isdisjoint(words):
             return _page_of_field(error.message) or (handbook_pages.SPEC if error.answered else "")
         return handbook_pages.REFERENCES if not error.answered and "@" in error.message else ""
-    return "" if error.hint else PAGES.get(error.code, "")
+    if error.hint or (isinstance(error, NotFound) and not error.answered):  # such as a local file
+        return ""
+    return PAGES.get(error.code, "")
 
 
 def _page_of_field(message: str) -> str:
