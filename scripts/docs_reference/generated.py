@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from docs_reference import commands, figures, markdown, specs, tables
+from docs_reference import commands, figures, http, markdown, specs, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +18,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "spec-overview": specs.overview,
     "spec-fleets": specs.fleets,
     "spec-fields": specs.every_field,
+    "http-addresses": http.addresses,
+    "http-statuses": http.statuses,
+    "http-calls": http.calls,
     "pachyderm-fields": specs.pachyderm_fields,
     **tables.PARTS,
 }

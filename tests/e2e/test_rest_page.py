@@ -1,42 +1,17 @@
-"""The page about REST, its blocks run as they are written against a real server."""
+"""Calls by REST as Pachyderm's console makes them; the blocks of the page about REST run with the other pages."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
-from pathlib import Path
 
 import pytest
-
-PAGE = Path(__file__).resolve().parents[2] / "docs/reference/rest.md"
-BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def server(serve_folder, tmp_path_factory):
     with serve_folder(tmp_path_factory.mktemp("rest")) as served:
         yield served
-
-
-def test_the_blocks_of_the_page_run(server):
-    script = "\n".join(BLOCK.findall(PAGE.read_text())).replace("127.0.0.1:30650", server.address)
-
-    run = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
-
-    assert run.stderr == ""
-    answers = values(run.stdout)
-    errors = [answer for answer in answers if "code" in answer]
-    assert [error["code"] for error in errors] == [5]
-    assert "dear reader, againreader" in run.stdout
-    assert {answer["size"] for answer in answers if "size" in answer} == {10, 12, 18}
-    assert [answer["result"]["file"]["path"] for answer in answers if "file" in answer.get("result", "")] == [
-        "/first.txt"
-    ]
-    assert {"result": "ZGVhciByZWFkZXI="} in answers
-    assert answers[-1]["repo"]["name"] == "letters"
 
 
 def values(text):

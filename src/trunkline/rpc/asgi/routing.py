@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _GRPC, _GRPC_SUBTYPE = b"application/grpc", b"application/grpc+"
 PROBES = frozenset(("/livez", "/readyz"))
 
-_WELCOME = f"""\
+#: What GET / tells programs, a line for each kind of address; the page about REST has them too.
+WELCOME = f"""\
 Trunkline {__version__}: versioned data and incremental pipelines, with the Pachyderm 2.12 API.
 
 gRPC     every service, for pachyderm-sdk and pachctl
@@ -108,7 +109,7 @@ async def _welcome(scope: Scope, send: Send) -> None:
     if b"text/html" in kinds:
         await respond(send, 302, b"", extra=[(b"location", b"/ui/"), varies])
     else:
-        await respond(send, 200, f"{_WELCOME}\n".encode(), extra=[varies])
+        await respond(send, 200, f"{WELCOME}\n".encode(), extra=[varies])
 
 
 def _is_grpc(scope: Scope) -> bool:
