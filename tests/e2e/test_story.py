@@ -46,12 +46,13 @@ def test_pictures_go_in_and_edges_come_out(client: Client) -> None:
     assert files_of(client, "edges@master") == {"/a": b"ONE", "/b": b"TWO"}
 
 
-def test_workers_come_when_there_is_work_and_go_when_there_is_none(client: Client) -> None:
+def test_workers_come_when_there_is_work_and_go_when_there_is_none(client: Client, tmp_path: Path) -> None:
+    release = tmp_path / "release"
     images = make_repo(client, "images")
     edges = make_pipeline(
         client,
         "edges",
-        COPY_IN_CAPITALS + "sleep 1",
+        COPY_IN_CAPITALS + f"while ! test -e {release}; do sleep 0.02; done",
         "images",
         parallelism_spec=pps.ParallelismSpec(constant=3),
     )
@@ -60,6 +61,7 @@ def test_workers_come_when_there_is_work_and_go_when_there_is_none(client: Clien
     commit = put(client, images, {f"/{number}": b"x" for number in range(6)})
     requested = until(lambda: workers(client, edges)[0], "workers to be requested")
     until(lambda: workers(client, edges)[1] == 3, "three workers to be there")
+    release.touch()
     job = ended(client, edges, commit)
     until(lambda: workers(client, edges) == (0, 0), "the workers to be gone")
 
