@@ -99,6 +99,23 @@ describe("the hub", () => {
     expect(browser.newest.query).toContain("after=e-5");
   });
 
+  it("leaves out nothing of what a snapshot misses that is older than the newest one", () => {
+    const one = tab();
+    one.send({ type: "listen", id: 1, topic: { kinds: ["job"] }, after: "e-5" });
+    openWith(5);
+    one.send({ type: "listen", id: 2, topic: { kinds: ["job", "commit"] }, after: "e-7" });
+    browser.pass(50);
+    expect(browser.newest.query).toContain("after=e-5");
+    browser.say("open", 5, { time: 100, heartbeat: 15 });
+    browser.say("job", 6, job("a", "FAILURE"));
+    browser.say("job", 8, job("b", "RUNNING"));
+    browser.pass(10);
+    expect(one.messages.filter((message) => message.type === "events")).toEqual([
+      { type: "events", id: 1, events: [job("a", "FAILURE"), job("b", "RUNNING")] },
+      { type: "events", id: 2, events: [job("b", "RUNNING")] },
+    ]);
+  });
+
   it("begins at the same place when its first attempt fails", () => {
     const one = tab();
     one.send({ type: "listen", id: 1, topic: {}, after: "e-5" });

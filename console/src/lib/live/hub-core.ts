@@ -21,6 +21,8 @@ export interface Surroundings {
 
 interface Listener {
   topic: Topic;
+  /** Position of its snapshot, which shows all earlier events; empty: none. */
+  after: string;
   pending: Map<string, LiveEvent>;
   /** Too much has changed while the tab was hidden. */
   overflowed: boolean;
@@ -96,7 +98,7 @@ export class Hub {
   #receive(tab: Tab, message: ToHub): void {
     switch (message.type) {
       case "listen":
-        tab.listeners.set(message.id, { topic: message.topic, pending: new Map(), overflowed: false });
+        tab.listeners.set(message.id, { topic: message.topic, after: message.after, pending: new Map(), overflowed: false });
         this.#catchUp(tab, message.id, message.after);
         break;
       case "unlisten":
@@ -167,10 +169,10 @@ export class Hub {
     this.#cancelPatience = undefined;
   }
 
-  /** Open a stream after the last position, and close the one before when the new one has begun: no gap. */
+  /** Open a stream after what all listeners have, and close the one before when the new one has begun: no gap. */
   #open(query: string): void {
     if (this.#stream) this.#replaced.push(this.#stream);
-    const after = this.#wanted ?? this.#position;
+    const after = this.#oldest();
     this.#wanted = undefined;
     this.#position = after; // another attempt begins there too
     this.#query = query;
@@ -186,6 +188,14 @@ export class Hub {
       (ended) => this.#stream === stream && this.#lost(ended),
     );
     this.#stream = stream;
+  }
+
+  /** Return the position of the stream so far, or that of a new snapshot if it is older: the stream may lag behind it. */
+  #oldest(): string {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return this.#position;
+    const comparable = this.#position !== "" && epochOf(wanted) === epochOf(this.#position);
+    return comparable && positionNumber(this.#position) < positionNumber(wanted) ? this.#position : wanted;
   }
 
   #closeReplaced(): void {
@@ -216,7 +226,12 @@ export class Hub {
       const dropped = this.#recent.splice(0, MOST_RECENT / 2);
       this.#recentFrom = dropped.at(-1)?.number ?? this.#recentFrom;
     }
-    for (const tab of this.#tabs) for (const listener of tab.listeners.values()) this.#add(listener, event);
+    for (const tab of this.#tabs) {
+      for (const listener of tab.listeners.values()) {
+        const shown = epochOf(listener.after) === epochOf(this.#position) && number <= positionNumber(listener.after);
+        if (!shown) this.#add(listener, event);
+      }
+    }
     this.#flushSoon();
   }
 
