@@ -11,7 +11,7 @@ import yaml
 from cli_messages import Refusal, commit, pipeline, repo
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from trunkline.build_commit import build_commit
+from trunkline.build_info import build_commit
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, version_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
@@ -569,12 +569,29 @@ def test_an_image_that_cannot_be_built_fails_with_the_reason(run, server, tmp_pa
 
 
 def test_version_shows_both_sides(run, server):
-    server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="t-1")
+    server.answers["GetVersion"] = version_pb2.Version(
+        major=2, minor=12, micro=3, additional="trunkline-0.2.0", git_commit="a" * 40,
+        build_date="2026-11-26T22:30:00Z",
+    )  # fmt: skip
 
-    client = f"0.1.0 ({build_commit()})"
-    assert run("version").out == f"client  {client}\nserver  2.12.3 (t-1)  at {server.address}\n"
-    assert json.loads(run("version", "-o", "json").out) == {"client": client, "server": "2.12.3 (t-1)"}
-    assert run("version", "--client-only").out == f"client  {client}\n"
+    commit = build_commit()
+    assert run("version").out == (
+        f"client  0.1.0 ({commit})\n"
+        f"server  0.2.0 (aaaaaaaaaaaa, built 2026-11-26), API 2.12.3  at {server.address}\n"
+    )
+    assert json.loads(run("version", "-o", "json").out) == {
+        "client": {"version": "0.1.0", "commit": commit},
+        "server": {
+            "version": "0.2.0", "commit": "a" * 12, "built": "2026-11-26T22:30:00Z", "api": "2.12.3",
+        },
+    }  # fmt: skip
+    assert run("version", "--client-only").out == f"client  0.1.0 ({commit})\n"
+
+
+def test_version_shows_the_version_of_a_server_that_is_not_ours(run, server):
+    server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="-rc.1")
+
+    assert run("version").out.splitlines()[1] == f"server  2.12.3-rc.1 (unknown commit)  at {server.address}"
 
 
 @pytest.mark.parametrize(

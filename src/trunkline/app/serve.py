@@ -279,7 +279,7 @@ def _tls(settings: Settings, clock: Clock) -> ServerTls | None:
 @contextlib.contextmanager
 def _counting() -> Iterator[Metrics]:
     """Count events while the context is open. Only a server that serves metrics loads the library for them."""
-    from trunkline.build_commit import build_commit
+    from trunkline.build_info import build_commit
     from trunkline.telemetry.metrics import Metrics
 
     counted = Metrics(__version__, build_commit())

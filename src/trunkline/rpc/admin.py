@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import __version__
-from trunkline.build_commit import build_commit
+from trunkline.build_info import build_commit, build_date
 from trunkline.pfs import queries
 from trunkline.rpc.gen import (
     admin_pb2,
@@ -39,6 +39,7 @@ class VersionServicer:
             micro=micro,
             additional=f"trunkline-{__version__}",
             git_commit=build_commit(),
+            build_date=build_date(),
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline import __version__
-from trunkline.build_commit import build_commit
+from trunkline.build_info import build_commit
 from trunkline.model import limits, port_limits, redaction
 from trunkline.model.port_limits import DEFAULTS, PortLimits
 from trunkline.rpc import convert

@@ -20,7 +20,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from msgspec import Struct
 
 from trunkline import __version__, errors
-from trunkline.build_commit import build_commit
+from trunkline.build_info import build_commit
 from trunkline.model import names
 from trunkline.model.names import PipelineName
 from trunkline.pps.queries.dump import DumpReader, File

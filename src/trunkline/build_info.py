@@ -1,7 +1,7 @@
-"""The commit that this Trunkline was built from.
+"""The commit that this Trunkline was built from, and when.
 
-A wheel contains the commit in a file (``hatch_build.py``). In a clone, where the package runs from its source, the
-commit is read from the clone; uncommitted changes are not visible this way.
+A wheel has both in a file, ``BUILD`` (``hatch_build.py``). In a clone, where the package runs from its source, the
+commit is read from the clone, and nothing was built; uncommitted changes are not visible this way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import cache
 
 #: Hexadecimal digits that are shown.
 DIGITS = 12
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 @cache
@@ -19,9 +20,20 @@ def build_commit() -> str:
 
     It is read once: the clone of a running process may move on.
     """
-    package = os.path.dirname(os.path.abspath(__file__))
-    recorded = _read(os.path.join(package, "COMMIT"))
-    return (recorded or _of_clone(os.path.join(package, "..", "..")))[:DIGITS]
+    date, recorded = _recorded()
+    return (recorded if date else _of_clone(os.path.join(_PACKAGE, "..", "..")))[:DIGITS]
+
+
+def build_date() -> str:
+    """Return when the wheel was built, in RFC 3339 and UTC; empty in a clone."""
+    return _recorded()[0]
+
+
+@cache
+def _recorded() -> tuple[str, str]:
+    """Return the date and the commit that the wheel names; it may name no commit. Both are empty in a clone."""
+    date, _, commit = _read(os.path.join(_PACKAGE, "BUILD")).partition(" ")
+    return date, commit
 
 
 def _of_clone(root: str) -> str:
