@@ -18,11 +18,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.cli.main import main
 from trunkline.rpc.gen import (
+    admin_pb2,
     console_pb2,
     control_pb2,
     debug_pb2,
     explain_pb2,
     machines_pb2,
+    metadata_pb2,
     pfs_pb2,
     pps_pb2,
     transaction_pb2,
@@ -68,6 +70,8 @@ class ScriptedServer:
             (transaction_pb2, "API"),
             (debug_pb2, "Debug"),
             (machines_pb2, "Machines"),
+            (metadata_pb2, "API"),
+            (admin_pb2, "API"),
         ):
             server.add_generic_rpc_handlers((self._handlers(module.DESCRIPTOR.services_by_name[service]),))
         port = server.add_insecure_port("127.0.0.1:0")

@@ -25,7 +25,7 @@ from trunkline.rpc.gen import console_pb2, pfs_pb2, pps_pb2
 ID = "0123456789ab4def8123456789abcdef"
 #: Names of arguments that take any text: a number, a time, a new name, something of another system.
 FREE = frozenset(
-    """ADDRESS ARN BRANCH BRANCH-OR-ID BYTES COMMAND COMMIT DURATION EXPRESSION FILTER FORMAT GB HOST:PORT ID IMAGE
+    """ADDRESS ARN BRANCH BRANCH-OR-ID BYTES COMMAND COMMIT DURATION EDIT EXPRESSION FILTER FORMAT GB HOST:PORT ID IMAGE
     KEY=VALUE KIND N NAME NAME,… NAME=VALUE NAMESPACE N|all|none ORIGIN PATH[,PATH] QUANTITY REGION RULE SCHEDULE
     SECONDS SIZE SOURCE TOKEN TYPE URL None""".split()  # noqa: SIM905 - a list of so many words is no easier to read
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import subprocess
 
 import pytest
 from cli_messages import commit, pipeline, repo
@@ -19,6 +20,7 @@ SWEEPING = [
     ["delete", "pipeline", "--all"],
     ["delete", "project", "art", "--force"],
     ["delete", "transaction", "--all"],
+    ["delete", "all"],
 ]
 #: Calls that change something.
 CHANGES = {"DeleteRepo", "DeleteRepos", "DeletePipeline", "DeletePipelines", "DeleteProject", "DeleteAll", "DropCommit",
@@ -119,6 +121,16 @@ def test_a_terminal_is_asked_with_the_count(spawn, full, answer, code):
     assert "repo default/images (2 commits, 2.0 KiB on master)" in printed
     assert "delete these 2? [y/N]" in printed
     assert ("DeleteRepos" in full.asked) == (code == 0)
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"y\ny\n", 0), (b"n\n", 2), (b"", 2)])
+def test_everything_is_deleted_by_an_answer_in_a_pipe(spawn, full, answer, code):
+    process = spawn("delete", "all", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    process.communicate(answer, 30)
+
+    assert process.returncode == code
+    assert full.asked.get("DeleteAll", []).__len__() == (0 if code else 3)
 
 
 def test_pruning_needs_yes_without_a_terminal(run, server, tmp_path):

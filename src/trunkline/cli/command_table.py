@@ -12,6 +12,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "inspect project": ("projects", "Show a project."),
     "list project": ("projects", "List projects."),
     "delete project": ("projects", "Delete a project."),
+    "delete all": ("projects", "Delete all projects, repos and pipelines."),
+    "edit metadata": (
+        "metadata",
+        "Change the keys and values of projects, repos, branches, commits or pipelines.",
+    ),
+    "inspect cluster": ("metadata", "Show the server's id and its metadata."),
     "create repo": ("repos", "Create a repo."),
     "update repo": ("repos", "Change a repo's description."),
     "inspect repo": ("repos", "Show a repo."),

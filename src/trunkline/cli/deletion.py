@@ -22,6 +22,8 @@ YES = argument("-y", "--yes", action="store_true", help="do not ask")
 DRY_RUN = argument("--dry-run", action="store_true", help="change nothing; show what would be deleted")
 #: Things that a question lists one by one.
 _LISTED = 10
+#: Seconds to wait for an answer in a pipe.
+_PATIENCE = 5.0
 
 
 class Loss(NamedTuple):
@@ -42,7 +44,11 @@ class Declined(TrunklineError):
 
 
 def is_wanted(
-    invocation: Invocation, losses: Callable[[], Sequence[Loss]], *, sweeping: bool = False
+    invocation: Invocation,
+    losses: Callable[[], Sequence[Loss]],
+    *,
+    sweeping: bool = False,
+    piped: bool = False,
 ) -> bool:
     """Return whether a command shall delete; false for a dry run, which is shown here.
 
@@ -50,6 +56,7 @@ def is_wanted(
         invocation: has the option ``DRY_RUN``, and ``YES`` where data can be lost.
         losses: looks up what is deleted. Called only for a dry run or a question, as scripts need no answer.
         sweeping: whether the command line names a whole kind of things, not each thing.
+        piped: whether an answer on standard input counts without a terminal, as in ``yes | pachctl delete all``.
 
     Raises:
         Declined: the answer was no.
@@ -63,6 +70,8 @@ def is_wanted(
     if getattr(options, "yes", True):  # commands that delete nothing that is lost have no such option
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if piped and _is_agreed():
+            return True
         if sweeping:
             raise UsageError(
                 "without a terminal this needs --yes; --dry-run shows what would be deleted and changes nothing"
@@ -94,6 +103,21 @@ def _show(invocation: Invocation, loss: Loss) -> None:
         print(f"would delete {_line(loss)}")
 
 
+def _is_agreed() -> bool:
+    """Tell whether the next line of standard input is a yes; a pipe in which nothing comes is none."""
+    import select
+
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], _PATIENCE)
+    except (OSError, ValueError):  # it is closed
+        return False
+    return bool(ready) and _is_yes(sys.stdin.readline())
+
+
+def _is_yes(line: str) -> bool:
+    return line.strip().lower() in ("y", "yes")
+
+
 def _agrees(losses: Sequence[Loss]) -> bool:
     if len(losses) == 1:
         question = f"delete {_line(losses[0])}?"
@@ -104,7 +128,7 @@ def _agrees(losses: Sequence[Loss]) -> bool:
             print(f"  and {len(losses) - _LISTED:,} more", file=sys.stderr)
         question = f"delete these {len(losses):,}?"
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return _is_yes(sys.stdin.readline())
 
 
 def _line(loss: Loss) -> str:

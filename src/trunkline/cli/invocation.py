@@ -123,6 +123,18 @@ class Invocation:
         return service
 
     @property
+    def admin(self) -> Service:
+        """Calls on the server as a whole."""
+        service: Service = self._client.admin
+        return service
+
+    @property
+    def metadata(self) -> Service:
+        """Calls on the keys and values of things."""
+        service: Service = self._client.metadata
+        return service
+
+    @property
     def control(self) -> Service:
         """Calls on workers, images and storage."""
         service: Service = self._client.control

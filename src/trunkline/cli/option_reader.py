@@ -31,6 +31,7 @@ class OptionReader:
 
     def __init__(self, command: str, arguments: Sequence[Argument]) -> None:
         self._command = command
+        self._arguments = arguments
         self._options = {name: each for each in arguments if not each.is_positional for name in each.names}
         self._positional = [each for each in arguments if each.is_positional]
         self._values = {each.attribute: each.default for each in arguments}
@@ -56,12 +57,26 @@ class OptionReader:
                 self._read_option(word, waiting)
             else:
                 self._plain.append(word)
+        if self._unknown and (translated := self._translated(words)) != list(words):
+            return OptionReader(self._command, self._arguments).read(translated)
         self._place()
         if self._missing:
             missing = " and ".join(each.shown for each in self._missing.values())
             self._fail(f"{self._command} needs {missing}")
         self._take_the_rest()
         return SimpleNamespace(**self._values)
+
+    def _translated(self, words: Sequence[str]) -> list[str]:
+        """Return a command line that may have been written for pachctl as one of Trunkline.
+
+        Raises:
+            UsageError: an option of pachctl is refused.
+        """
+        from trunkline.cli.help import pachctl_options
+
+        if refusal := pachctl_options.refusal(self._command, self._unknown):
+            raise UsageError(refusal)
+        return pachctl_options.translated(self._command, words)
 
     def _is_option(self, word: str) -> bool:
         if not word.startswith("-") or word == "-":

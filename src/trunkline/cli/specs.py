@@ -21,13 +21,22 @@ def read_specs(source: str) -> list[dict[str, Any]]:
 
     if source.endswith(".jsonnet"):
         raise InvalidArgument(f"{source} is a jsonnet template; name it with --jsonnet")
+    return parse_specs(read_text(source), "standard input" if source == "-" else source)
+
+
+def read_text(source: str) -> str:
+    """Return the text of a file, at a URL, or on standard input for ``-``.
+
+    Raises:
+        InvalidArgument: it is not text.
+    """
     try:
         if source.startswith(("http://", "https://")):
-            return parse_specs(_fetched(source), source)
+            return _fetched(source)
         if source == "-":
-            return parse_specs(sys.stdin.read(), "standard input")
+            return sys.stdin.read()
         with open(source, encoding="utf-8") as file:
-            return parse_specs(file.read(), source)
+            return file.read()
     except UnicodeDecodeError as error:
         raise InvalidArgument(
             f"{source} is not a spec: byte {error.start} is not UTF-8 text; name a JSON or YAML file"

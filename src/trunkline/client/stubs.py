@@ -97,6 +97,20 @@ class Client:
         return Service(self.channel, transaction_pb2, "API")
 
     @cached_property
+    def admin(self) -> Service:
+        """The server as a whole."""
+        from trunkline.rpc.gen import admin_pb2
+
+        return Service(self.channel, admin_pb2, "API")
+
+    @cached_property
+    def metadata(self) -> Service:
+        """Keys and values of projects, repos, branches, commits and pipelines."""
+        from trunkline.rpc.gen import metadata_pb2
+
+        return Service(self.channel, metadata_pb2, "API")
+
+    @cached_property
     def control(self) -> Service:
         """Workers, scaling decisions, images and storage."""
         from trunkline.rpc.gen import control_pb2

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 COMMIT = argument("commit", metavar="REPO@BRANCH-OR-ID", help="the commit; a branch means its head")
 COMMIT_OR_ID = argument("commit", metavar="REPO@BRANCH-OR-ID|ID", help="a commit, or all commits of one id")
 RECURSIVE = argument("--recursive", action="store_true", help="also the commits that depend on it")
+ORIGIN = argument(
+    "--origin",
+    metavar="user|auto|fsck",
+    type=str.upper,
+    choices=("USER", "AUTO", "FSCK"),
+    help="only commits of this origin: users, or pipelines",
+)
 MESSAGE = argument(
     "-m", "--message", "--description", dest="message", default="", help="description of the commit"
 )
@@ -110,7 +117,9 @@ def list_(invocation: Invocation) -> None:
         raise UsageError(
             f'list commit takes a repo or branch; for one id use "trunkline inspect commit {options.commit}"'
         )
-    request = pfs_pb2.ListCommitRequest(number=options.number, reverse=options.reverse, all=options.all)
+    request = pfs_pb2.ListCommitRequest(
+        number=options.number, reverse=options.reverse, all=options.all, origin_kind=options.origin
+    )
     if "@" in options.commit:
         ref = parse_commit(options.commit, invocation.project)
         request.repo.CopyFrom(invocation.repo_message(ref.repo))
@@ -189,6 +198,7 @@ def subscribe(invocation: Invocation) -> None:
         branch=branch,
         state=options.state.upper(),
         all=options.all,
+        origin_kind=options.origin,
     )
     since = branch if options.new else options.since
     if since:
@@ -336,6 +346,7 @@ COMMANDS = {
             limit_option("commits"),
             argument("--reverse", action="store_true", help="oldest first"),
             argument("--all", action="store_true", help="also commits of pipelines"),
+            ORIGIN,
             WATCH,
             *SHOWING,
         ),
@@ -368,6 +379,7 @@ COMMANDS = {
                 help="print a commit when it reaches this state (finished)",
             ),
             argument("--all", action="store_true", help="also commits of pipelines"),
+            ORIGIN,
             TIMEOUT,
             *SHOWING,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import deletion, output
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
+    from trunkline.cli.transfer.upload_plan import Upload
 
 FILE = argument("file", metavar="REPO@BRANCH-OR-ID:/PATH", help="file or folder of a commit")
 FOLDER = argument(
@@ -29,7 +31,9 @@ GLOB_CHARACTERS = "*?[{"  # a path with one of them names no single file or fold
 
 def put(invocation: Invocation) -> None:
     """Write files into a repo, in one stream: all of them or none."""
-    from trunkline.cli.transfer import upload_plan, uploads
+    from tempfile import TemporaryDirectory
+
+    from trunkline.cli.transfer import upload_plan
 
     options = invocation.options
     file, _ = invocation.file(options.file)
@@ -39,18 +43,18 @@ def put(invocation: Invocation) -> None:
         sources = [upload_plan.STDIN]
     if not sources:
         raise UsageError("put file needs -f FILE (- is standard input) or -i LIST")
-    planned = upload_plan.plan(sources, path, recursive=options.recursive, skipped=invocation.note)
-    sizes = [upload.size for upload in planned if upload.size is not None]
-    total = sum(sizes) if len(sizes) == len(planned) else None
-
-    with Progress(total, quiet=invocation.quiet) as progress:
-        try:
-            uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
-        except KeyboardInterrupt as interrupt:
-            if total is None or progress.done < total:  # else the server may have committed
-                interrupt.add_note("nothing was committed")
-            raise
-    number = f"{len(planned):,} file{'s' if len(planned) != 1 else ''} ({output.size(progress.done)})"
+    with ExitStack() as unpacked:
+        planned = upload_plan.plan(
+            [source for source in sources if not (options.untar and upload_plan.is_archive(source))],
+            path,
+            recursive=options.recursive,
+            skipped=invocation.note,
+        )
+        for archive in filter(upload_plan.is_archive, sources) if options.untar else ():
+            folder = unpacked.enter_context(TemporaryDirectory(prefix="trunkline-"))
+            planned += upload_plan.plan_archive(archive, folder, path, invocation.note)
+        done = _send(invocation, file.commit, planned)
+    number = f"{len(planned):,} file{'s' if len(planned) != 1 else ''} ({output.size(done)})"
     _report(
         invocation,
         "put",
@@ -58,8 +62,25 @@ def put(invocation: Invocation) -> None:
         options.file,
         f"put {number} into {options.file.partition(':')[0]}",
         files=len(planned),
-        bytes=progress.done,
+        bytes=done,
     )
+
+
+def _send(invocation: Invocation, commit: pfs_pb2.Commit, planned: Sequence[Upload]) -> int:
+    """Write files into a commit; return their bytes."""
+    from trunkline.cli.transfer import uploads
+
+    sizes = [upload.size for upload in planned if upload.size is not None]
+    total = sum(sizes) if len(sizes) == len(planned) else None
+    append = invocation.options.append
+    with Progress(total, quiet=invocation.quiet) as progress:
+        try:
+            uploads.send(invocation.channel, commit, planned, append=append, count=progress.add)
+        except KeyboardInterrupt as interrupt:
+            if total is None or progress.done < total:  # else the server may have committed
+                interrupt.add_note("nothing was committed")
+            raise
+    return progress.done
 
 
 def get(invocation: Invocation) -> None:
@@ -168,7 +189,7 @@ def diff(invocation: Invocation) -> None:
     options = invocation.options
     request = pfs_pb2.DiffFileRequest(new_file=invocation.file(options.file)[0], shallow=options.shallow)
     if options.old:
-        request.old_file.CopyFrom(invocation.file(options.old)[0])
+        request.old_file.CopyFrom(invocation.file(_in(options.old_project, options.old))[0])
     changes: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
     if not options.folders:
         changes = (change for change in changes if not _changed_path(change).endswith("/"))
@@ -180,6 +201,11 @@ def diff(invocation: Invocation) -> None:
         _show_changes(invocation, changes)
     else:
         _show_lines(invocation, list(changes))
+
+
+def _in(project: str | None, file: str) -> str:
+    """Return the reference of a file with the project of an option, which pachctl's scripts use."""
+    return f"{project}/{file}" if project else file
 
 
 def _changed_path(change: pfs_pb2.DiffFileResponse) -> str:
@@ -226,8 +252,8 @@ def _show_lines(invocation: Invocation, changes: Iterable[pfs_pb2.DiffFileRespon
 def copy(invocation: Invocation) -> None:
     """Copy files inside the server, without transferring their content."""
     options = invocation.options
-    source, _ = invocation.file(options.file)
-    target, _ = invocation.file(options.target)
+    source, _ = invocation.file(_in(options.src_project, options.file))
+    target, _ = invocation.file(_in(options.dest_project, options.target))
     copied = pfs_pb2.CopyFile(src=source, dst=target.path, append=options.append)
     _modify(invocation, target.commit, lambda request: request.copy_file.CopyFrom(copied))
     sentence = f"copied file {options.file} to {options.target}"
@@ -338,6 +364,11 @@ COMMANDS = {
                 action="store_true",
                 help="append to existing files instead of replacing them",
             ),
+            argument(
+                "--untar",
+                action="store_true",
+                help="put what is in archives (.tar, .tar.gz, .tgz) instead of them",
+            ),
             *CHANGING,
         ),
         examples=(
@@ -395,6 +426,7 @@ COMMANDS = {
         (
             argument("file", metavar="NEW", help="repo@branch-or-id[:/path]"),
             argument("old", metavar="OLD", nargs="?", help="repo@branch-or-id[:/path] (the parent commit)"),
+            argument("--old-project", metavar="NAME", help="project of OLD, as in project/repo"),
             argument("--stat", action="store_true", help="list the files that changed, with their sizes"),
             argument("--name-only", action="store_true", help="print only the paths that changed"),
             argument("-s", "--shallow", action="store_true", help="list what changed in the folder itself"),
@@ -413,6 +445,8 @@ COMMANDS = {
         (
             argument("file", metavar="SOURCE", help="repo@branch-or-id:/path"),
             argument("target", metavar="TARGET", help="repo@branch:/path"),
+            argument("--src-project", metavar="NAME", help="project of SOURCE, as in project/repo"),
+            argument("--dest-project", metavar="NAME", help="project of TARGET"),
             argument("-a", "--append", action="store_true", help="append to existing files"),
             *CHANGING,
         ),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from trunkline.cli.parsing import CHANGING, Command, argument
-from trunkline.cli.specs import read_specs
+from trunkline.cli.specs import read_specs, read_text
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import pps_pb2
 
@@ -24,7 +24,11 @@ SPECS = (
         metavar="FILE",
         help="specs in JSON or YAML, one or several (standard input when it is no terminal, also -)",
     ),
-    argument("--jsonnet", metavar="FILE", help="instead of --file: a template in jsonnet, a function"),
+    argument(
+        "--jsonnet",
+        metavar="FILE",
+        help="instead of --file: a template in jsonnet, a function (- is standard input)",
+    ),
     argument(
         "--arg",
         action="append",
@@ -180,8 +184,7 @@ def _specs(invocation: Invocation) -> tuple[str, list[dict[str, Any]]]:
         if not sign:
             raise UsageError(f'--arg "{text}" has no value; write NAME=VALUE')
         arguments[name] = value
-    with open(options.jsonnet, encoding="utf-8") as file:
-        request = pps_pb2.RenderTemplateRequest(template=file.read(), args=arguments)
+    request = pps_pb2.RenderTemplateRequest(template=read_text(options.jsonnet), args=arguments)
     rendered = json.loads(invocation.pps.RenderTemplate(request).json)
     return options.jsonnet, rendered if isinstance(rendered, list) else [rendered]
 

@@ -87,7 +87,36 @@ def delete(invocation: Invocation) -> None:
     invocation.report("deleted", "project", project.name)
 
 
+def delete_all(invocation: Invocation) -> None:
+    """Delete all pipelines, repos, projects and open transactions."""
+    from google.protobuf.empty_pb2 import Empty
+
+    from trunkline.cli.commands import pipelines, repos
+    from trunkline.rpc.gen import transaction_pb2
+
+    def losses() -> list[deletion.Loss]:
+        of_pipelines = [each._replace(content="") for each in pipelines.losses(invocation, [])]
+        return [*of_pipelines, *repos.losses(invocation, [])]
+
+    if not deletion.is_wanted(invocation, losses, sweeping=True, piped=True):
+        return
+    invocation.transactions.DeleteAll(transaction_pb2.DeleteAllRequest())
+    invocation.pps.DeleteAll(Empty())
+    invocation.pfs.DeleteAll(Empty())
+    invocation.report(
+        "deleted", "all", "", sentence="deleted all projects, repos, pipelines and transactions"
+    )
+
+
 COMMANDS = {
+    "delete all": Command(
+        delete_all,
+        (deletion.YES, deletion.DRY_RUN, *CHANGING),
+        examples=(
+            ("trunkline delete all --dry-run", "show what would be deleted"),
+            ("trunkline delete all --yes", "make the server empty; secrets stay"),
+        ),
+    ),
     "create project": Command(
         create,
         (NAME, DESCRIPTION, *CHANGING),

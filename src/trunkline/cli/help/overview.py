@@ -11,7 +11,11 @@ WIDTH = 80
 #: Groups of the first screen: title, and the nouns of their commands, or commands of one word, the usual ones first.
 GROUPS: tuple[tuple[str, str, str], ...] = (
     ("Start here", "try it, run it, watch it work", "demo serve top version"),
-    ("Data", "versioned files: repos, commits, branches", "project repo branch commit file transaction fsck"),
+    (
+        "Data",
+        "versioned files: repos, commits, branches",
+        "project repo branch commit file metadata transaction all fsck",
+    ),
     (
         "Pipelines and jobs",
         "what runs, why, and what it printed",
@@ -22,7 +26,7 @@ GROUPS: tuple[tuple[str, str, str], ...] = (
         "who runs it, where, and at what price",
         "worker node cost image worker-token fargate nodes",
     ),
-    ("Server and access", "keep it going", "secret storage debug pfs-load-test pps-load-test"),
+    ("Server and access", "keep it going", "cluster secret storage debug pfs-load-test pps-load-test"),
     ("Settings", "which server, and the shell", "context config completion help"),
 )
 _EXAMPLES = (

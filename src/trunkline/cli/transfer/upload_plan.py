@@ -73,6 +73,35 @@ def plan(
     return uploads
 
 
+def is_archive(source: str) -> bool:
+    """Tell whether a source is a local file that ``put file --untar`` unpacks."""
+    return source.endswith((".tar", ".tar.gz", ".tgz")) and not source.startswith(_SCHEMES)
+
+
+def plan_archive(source: str, folder: str, path: str, skipped: Callable[[str], None]) -> list[Upload]:
+    """Unpack an archive and return which of its files is written to which path.
+
+    Args:
+        source: the archive.
+        folder: an empty one, which must stay until the files are put.
+        path: of the folder in the repo that gets them; empty for the root.
+        skipped: called with a message for each entry that is skipped.
+
+    Raises:
+        InvalidArgument: it is not an archive, or has entries that lead out of it.
+        NotFound: it does not exist.
+    """
+    import tarfile
+
+    _size(source)
+    try:
+        with tarfile.open(source) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise InvalidArgument(f"{source} cannot be unpacked: {error}; put it without --untar") from error
+    return list(_folder(folder, path, skipped))
+
+
 def _without_query(url: str) -> str:
     return url.partition("#")[0].partition("?")[0]
 
