@@ -1,4 +1,4 @@
-"""docs/operate/kubernetes.md: its values are values of the chart, and its messages those of the code."""
+"""The pages about Kubernetes: their values are values of the chart, and their messages those of the code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import pytest
 import yaml
 from chart import CHART, ROOT, rendered
 
-PATH = "docs/operate/kubernetes.md"
-PAGE = (ROOT / PATH).read_text()
+#: In the order in which a reader follows them.
+PATHS = (
+    "docs/operate/kubernetes.md",
+    "docs/operate/kubernetes-security.md",
+    "docs/operate/kubernetes-maintain.md",
+)
+PAGE = "\n".join((ROOT / path).read_text() for path in PATHS)
 VALUES = [
     yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ]
@@ -50,7 +55,7 @@ def test_every_value_that_the_page_names_exists() -> None:
 
 def test_the_sentences_of_the_troubleshooting_are_those_that_the_code_says() -> None:
     code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
-    rows = PAGE.partition("## When something is wrong")[2].splitlines()
+    rows = PAGE.partition("## When something is wrong")[2].partition("\n# ")[0].splitlines()
     symptoms = [row.split("|")[1] for row in rows if row.startswith("| ")][1:]
     # What Kubernetes itself says is not ours to look for.
     quoted = [

@@ -1,7 +1,7 @@
-"""docs/operate/kubernetes.md: its commands for the cluster, in the page's order, against a real API server.
+"""The pages about Kubernetes: their commands for the cluster, in order, against a real API server.
 
 No pod ever runs there, so a deployment is made ready by hand, and what would wait for pods only asks for them. Each
-installation of the page is a start of its own: the one before it is removed.
+installation of a page is a start of its own: the one before it is removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chart import tool
 from eks_page import clone, run
 from handbook_page import blocks_run_by
 from test_eks_page_cluster import STATUS
-from test_kubernetes_page import PATH, VALUES
+from test_kubernetes_page import PATHS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,9 @@ def test_the_commands_for_the_cluster_run(server: ApiServer, tmp_path: Path) -> 
         f" --patch '{json.dumps({'status': STATUS})}'"
     )
     outputs = {}
-    lines = [line for block in blocks_run_by(__file__, PATH) for line in block.text.splitlines()]
+    lines = [
+        line for path in PATHS for block in blocks_run_by(__file__, path) for line in block.text.splitlines()
+    ]
     remove = "helm uninstall trunkline --namespace trunkline --ignore-not-found --no-hooks"
 
     for line in lines:
