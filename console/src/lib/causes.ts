@@ -1,4 +1,7 @@
 /** How the causes of a pipeline's state (ExplainState) are drawn, and the words for them. */
+import { count } from "./format";
+import { type JobRow, finishedDatums } from "./job-rows";
+import { int } from "./numbers";
 import type { StateKind } from "./states";
 
 interface CauseMark {
@@ -26,4 +29,12 @@ const MARKS: Record<string, CauseMark> = {
 /** Return the mark of a cause; one that this console does not know is neutral, with its own word. */
 export function causeMark(kind: string): CauseMark {
   return MARKS[kind] ?? { kind: "datum", state: "UNKNOWN", label: kind.toLowerCase().replaceAll("_", " ") };
+}
+
+/** Return the server's sentence about a job that runs, with the numbers of datums that the job has now. */
+export function withProgress(sentence: string, job: JobRow | undefined): string {
+  if (!job) return sentence;
+  const skipped = int(job.skipped);
+  const numbers = `${count(finishedDatums(job) - skipped)} of ${count(int(job.total) - skipped)}`;
+  return sentence.replace(/[\d,]+ of [\d,]+(?= datums have a result)/, numbers);
 }

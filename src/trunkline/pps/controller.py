@@ -428,7 +428,9 @@ def _show_failure(write: WriteTransaction, before: PipelineRow, reason: str) -> 
     if pipelines.by_id(write.conn, before.id) is not None:
         decision = pipelines.DecisionRow(write.now, before.target or 0, reason, {})
         pipelines.add_decision(write.conn, before.id, decision)
-        record_decision(write, before.full_name, target=decision.target, workers=None, sentence=reason)
+        record_decision(
+            write, before.full_name, target=decision.target, workers=None, waiting=None, sentence=reason
+        )
 
 
 def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobState) -> None:

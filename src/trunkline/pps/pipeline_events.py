@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.model.events import EventKind, event
 from trunkline.model.states import DatumState
 from trunkline.pfs.commit_events import DELETED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trunkline.meta.datum_sums import NewSum
     from trunkline.meta.jobs import JobRow, Results
@@ -140,7 +140,14 @@ def record_log(
 
 
 def record_worker(
-    write: WriteTransaction, pipeline: PipelineName, worker_id: str, state: WorkerState, reason: str = ""
+    write: WriteTransaction,
+    pipeline: PipelineName,
+    worker_id: str,
+    state: WorkerState,
+    reason: str = "",
+    *,
+    machine: Mapping[str, Any] | None = None,
+    busy_with: str = "",
 ) -> None:
     """Record that a worker has another state.
 
@@ -150,17 +157,30 @@ def record_worker(
         worker_id: id of the worker.
         state: the new state.
         reason: why; empty when there is nothing to say.
+        machine: the machine that it runs on, as far as it is known.
+        busy_with: id of the job whose datums it runs from now on.
     """
+    known: dict[str, str] = {}
+    if machine is not None:
+        known["machine"] = machine["name"]
+    if busy_with:
+        known["busy_with"] = busy_with
     write.tx.record(
         event(
             EventKind.WORKER, write.now, pipeline.project, pipeline=pipeline.name, worker=worker_id, state=state,
-            reason=reason,
+            reason=reason, **known,
         )
     )  # fmt: skip
 
 
 def record_decision(
-    write: WriteTransaction, pipeline: PipelineName, *, target: int, workers: int | None, sentence: str
+    write: WriteTransaction,
+    pipeline: PipelineName,
+    *,
+    target: int,
+    workers: int | None,
+    waiting: int | None,
+    sentence: str,
 ) -> None:
     """Record a scaling decision.
 
@@ -169,11 +189,12 @@ def record_decision(
         pipeline: the pipeline that it is about.
         target: the number of workers that it should have.
         workers: the number that it has, those that start included; None when that is not known.
+        waiting: datums that no worker has; None when that is not known.
         sentence: the reason.
     """
     write.tx.record(
         event(
             EventKind.DECISION, write.now, pipeline.project, pipeline=pipeline.name, target=target, workers=workers,
-            sentence=sentence,
+            waiting=waiting, sentence=sentence,
         )
     )  # fmt: skip

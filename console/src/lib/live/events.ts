@@ -42,7 +42,12 @@ export interface LiveEvent {
   lines?: number;
   target?: number;
   workers?: number;
+  /** Datums that no worker had at a decision. */
+  waiting?: number;
   sentence?: string;
+  /** Name of a worker's machine, as far as it is known, and id of the job that it begins to run datums of. */
+  machine?: string;
+  busy_with?: string;
   alerts?: string[];
 }
 

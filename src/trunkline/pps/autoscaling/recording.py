@@ -54,10 +54,10 @@ def lose(
         if ending is WorkerEnding.CRASHED
         for attempt in claims.lose_attempts(write, worker_id, reason)
     ]
-    states = _states(write, pipeline_id)
+    staff = _staff(write, pipeline_id)
     remove(write, pipeline_id, {worker_id: reason for worker_id, reason, _ in lost})
     for worker_id, reason, _ in lost:
-        asked = states.get(worker_id) is WorkerState.RETIRING
+        asked = worker_id in staff and staff[worker_id].state is WorkerState.RETIRING
         report = partial(telemetry.worker_ended, owner.full_name, worker_id, asked=asked, reason=reason)
         write.tx.after_commit(report)
     events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
@@ -88,16 +88,22 @@ def record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruct
                 workers.set_reasons(conn, [(worker_id, reason) for worker_id, _, reason in reasons])
                 events = [(worker_id, state, reason) for worker_id, state, reason in reasons]
                 workers.add_events(conn, pipeline_id, write.now, events)
-                states = _states(write, pipeline_id)
+                staff = _staff(write, pipeline_id)
                 for worker_id, _, reason in reasons:
-                    if worker_id in states:
-                        record_worker(write, owner.full_name, worker_id, states[worker_id], reason)
+                    row = staff.get(worker_id)
+                    if row is not None:
+                        record_worker(
+                            write, owner.full_name, worker_id, row.state, reason, machine=row.machine
+                        )
             case instructions.BeginWorkers(begun):
-                states = _states(write, pipeline_id)
+                staff = _staff(write, pipeline_id)
                 workers.begin(conn, begun, write.now)
                 for worker_id in begun:
-                    if states.get(worker_id) is WorkerState.PENDING:  # else it was quicker
-                        record_worker(write, owner.full_name, worker_id, WorkerState.STARTING)
+                    row = staff.get(worker_id)
+                    if row is not None and row.state is WorkerState.PENDING:  # else it was quicker
+                        record_worker(
+                            write, owner.full_name, worker_id, WorkerState.STARTING, machine=row.machine
+                        )
             case instructions.LimitWorkers(number):
                 pipelines.change(conn, pipeline_id, worker_limit=number)
             case instructions.RecordDecision():
@@ -109,9 +115,9 @@ def record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruct
     write.tx.wake("workers")
 
 
-def _states(write: WriteTransaction, pipeline_id: int) -> dict[str, WorkerState]:
-    """Return the state of each worker of a pipeline."""
-    return {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
+def _staff(write: WriteTransaction, pipeline_id: int) -> dict[str, workers.WorkerRow]:
+    """Return the workers of a pipeline by their ids."""
+    return {row.id: row for row in workers.of_pipeline(write.conn, pipeline_id)}
 
 
 def _fail(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
@@ -139,7 +145,12 @@ def _record_decision(
     pipelines.change(write.conn, owner.id, target=decision.target)
     workers_now = len(decision.observed.workers)
     record_decision(
-        write, owner.full_name, target=decision.target, workers=workers_now, sentence=decision.sentence
+        write,
+        owner.full_name,
+        target=decision.target,
+        workers=workers_now,
+        waiting=decision.demand.unclaimed,
+        sentence=decision.sentence,
     )
     write.tx.after_commit(
         partial(
@@ -206,7 +217,7 @@ def retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str])
         if row.state in (WorkerState.IDLE, WorkerState.BUSY):
             workers.move(write.conn, row.id, WorkerState.RETIRING, "", write.now)
             if owner is not None:
-                record_worker(write, owner, row.id, WorkerState.RETIRING)
+                record_worker(write, owner, row.id, WorkerState.RETIRING, machine=row.machine)
             write.tx.wake("workers", f"work:{pipeline_id}")
     return cancelled
 
@@ -229,5 +240,5 @@ def remove(write: WriteTransaction, pipeline_id: int, removed: Mapping[str, str]
     owner = pipelines.name_of(write.conn, pipeline_id)
     for row in workers.remove_many(write.conn, pipeline_id, removed, write.now):
         if owner is not None:
-            record_worker(write, owner, row.id, WorkerState.GONE, removed[row.id])
+            record_worker(write, owner, row.id, WorkerState.GONE, removed[row.id], machine=row.machine)
     write.tx.wake("workers")

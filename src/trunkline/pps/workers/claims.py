@@ -171,7 +171,14 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
     if worker.state is not WorkerState.BUSY:
         workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
-        record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
+        record_worker(
+            write,
+            pipeline.full_name,
+            worker.id,
+            WorkerState.BUSY,
+            machine=worker.machine,
+            busy_with=job.set_id,
+        )
         write.tx.wake("workers")
     return Claimed(claim, job, pipeline, worker_id)
 
@@ -196,7 +203,7 @@ def register(write: WriteTransaction, worker_id: str) -> None:
         name, seconds = pipelines.name_of(write.conn, worker.pipeline_id), write.now - worker.created
         machine = str((worker.machine or {}).get("name", ""))
         if name is not None:
-            record_worker(write, name, worker_id, WorkerState.IDLE)
+            record_worker(write, name, worker_id, WorkerState.IDLE, machine=worker.machine)
             write.tx.after_commit(
                 partial(events.worker_ready, name, worker_id, seconds=seconds, machine=machine)
             )
@@ -335,7 +342,7 @@ def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
             workers.move(write.conn, worker.id, WorkerState.LOST, SILENT, write.now)
             name = pipelines.name_of(write.conn, worker.pipeline_id)
             if name is not None:
-                record_worker(write, name, worker.id, WorkerState.LOST, SILENT)
+                record_worker(write, name, worker.id, WorkerState.LOST, SILENT, machine=worker.machine)
             write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
         _give_back(write, claim)
 
@@ -368,7 +375,7 @@ def _set_idle(write: WriteTransaction, worker_id: str) -> None:
         write.tx.wake("workers")
         name = pipelines.name_of(write.conn, worker.pipeline_id)
         if name is not None:
-            record_worker(write, name, worker_id, WorkerState.IDLE)
+            record_worker(write, name, worker_id, WorkerState.IDLE, machine=worker.machine)
 
 
 def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:

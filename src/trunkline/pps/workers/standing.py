@@ -111,7 +111,7 @@ def take_spout(write: WriteTransaction, worker_id: str, specs: Specs) -> SpoutRu
     run = None if claims.must_exit(worker) else _spout(write.conn, worker, specs)
     if run is not None and worker.state is not WorkerState.BUSY:
         workers.move(write.conn, worker.id, WorkerState.BUSY, "", write.now)
-        record_worker(write, run.pipeline.full_name, worker.id, WorkerState.BUSY)
+        record_worker(write, run.pipeline.full_name, worker.id, WorkerState.BUSY, machine=worker.machine)
         write.tx.wake("workers")
     return run
 
@@ -186,7 +186,7 @@ def _lose(write: WriteTransaction, worker: WorkerRow, reason: str) -> None:
     workers.move(write.conn, worker.id, WorkerState.LOST, reason, write.now)
     name = pipelines.name_of(write.conn, worker.pipeline_id)
     if name is not None:
-        record_worker(write, name, worker.id, WorkerState.LOST, reason)
+        record_worker(write, name, worker.id, WorkerState.LOST, reason, machine=worker.machine)
     write.tx.wake("workers", f"worker:{worker.id}", f"pipeline:{worker.pipeline_id}")
 
 
