@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 
 from trunkline.meta.jobs import JobRow
-from trunkline.meta.query import Query
+from trunkline.meta.query import Query, page_of
 from trunkline.meta.schema import claim, job
 from trunkline.model.states import ClaimState, JobState
 
@@ -19,11 +19,14 @@ MOST_AHEAD = 256
 
 _live = job.alias("live")
 _IN_FRONT = job.c.id.in_(
-    # The condition of the index ix_job_live: what has ended is not read.
-    sa.select(_live.c.id)
-    .where(_live.c.pipeline_id == sa.bindparam("pipeline_id"), _live.c.finished.is_(None))
-    .order_by(_live.c.id)
-    .limit(MOST_AHEAD + 1)
+    # By ix_job_live: what has ended is not read. With ``pipeline_id = X`` SQLite takes the index of all jobs.
+    page_of(
+        sa.select(_live.c.id).where(_live.c.finished.is_(None)),
+        _live.c.pipeline_id,
+        _live.c.id,
+        sa.bindparam("pipeline_id", type_=sa.BigInteger),
+        oldest_first=True,
+    ).limit(MOST_AHEAD + 1)
 )
 #: Jobs whose datums workers may complete (``JobRow.takes_results``).
 _OPEN = sa.and_(

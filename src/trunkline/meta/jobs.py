@@ -102,10 +102,14 @@ _FROM = Query(
     sa.select(job.c.id, job.c.created).where(job.c.id >= sa.bindparam("number")).order_by(job.c.id).limit(1)
 )
 _LIVE = Query(
-    # The condition of the index ix_job_live: what has ended is not read.
-    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.finished.is_(None))
-    .order_by(job.c.id)
-    .limit(sa.bindparam("number", type_=sa.BigInteger))
+    # By ix_job_live: what has ended is not read. With ``pipeline_id = X`` SQLite takes the index of all jobs.
+    page_of(
+        _JOB.where(job.c.finished.is_(None)),
+        job.c.pipeline_id,
+        job.c.id,
+        sa.bindparam("pipeline_id", type_=sa.BigInteger),
+        oldest_first=True,
+    ).limit(sa.bindparam("number", type_=sa.BigInteger))
 )
 _LAST_WITH_RESULTS = Query(
     # Ordered as ix_job_with_results is, for the reason that page_of gives.

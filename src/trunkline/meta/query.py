@@ -364,12 +364,36 @@ class _Plan:
         self._constants = {
             name: self._converted(name, value) for name, value in compiled.params.items() if name not in names
         }
+        if dialect.name == "sqlite":
+            self._write_constants()
         columns = [] if not hasattr(statement, "selected_columns") else list(statement.selected_columns)
         self._columns = columns or list(getattr(statement, "_returning", ()))
         #: The columns that are converted: (position, function).
         self._results: list[tuple[int, Any]] = []
         #: Whether any column of the result is converted; known once it is described.
         self.converts = self.described = False
+
+    def _write_constants(self) -> None:
+        """Write constants into the text.
+
+        SQLite prepares a statement again for every value of a parameter that it has compared with the condition of a
+        partial index (``sqlite3_bind`` and "expired"), which takes up to 0.08 ms.
+        """
+        assert self._positions is not None
+        parts = self.text.split("?")
+        if len(parts) != len(self._positions) + 1:
+            return  # a text of the statement has a question mark
+        text, positions = parts[0], []
+        for name, part in zip(self._positions, parts[1:], strict=True):
+            value = self._constants.get(name)
+            if isinstance(value, int):
+                text += f"{int(value)}{part}"
+            elif isinstance(value, str):
+                text += "'" + value.replace("'", "''") + "'" + part
+            else:
+                positions.append(name)
+                text += "?" + part
+        self.text, self._positions = text, tuple(positions)
 
     def describe(self, dialect: sa.Dialect, cursor: Any) -> None:
         """Learn from the first result which types the driver returns, and so what is to be converted."""
