@@ -1,6 +1,6 @@
-"""The commands of docs/operate/eks.md that need an AWS account, a cluster, or a server that simulates Fargate.
+"""The commands of the pages about EKS that need an AWS account, a cluster, or a server that simulates Fargate.
 
-The page says which test runs them; the runner of pages runs the others.
+A page says which test runs them; the runner of pages runs the others.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from handbook_page import ROOT, blocks_run_by, read_page
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATH = "docs/operate/eks.md"
-PAGE = (ROOT / PATH).read_text()
+#: In the order in which a reader follows them.
+PATHS = ("docs/operate/eks.md", "docs/operate/eks-nodes.md", "docs/operate/eks-choose.md")
+PAGE = "\n".join((ROOT / path).read_text() for path in PATHS)
+_BLOCKS = [block for path in PATHS for block in read_page(ROOT / path).blocks]
 
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of a language."""
-    return [block.text for block in read_page(ROOT / PATH).blocks if block.language == language]
+    return [block.text for block in _BLOCKS if block.language == language]
 
 
 def commands(test: str) -> list[str]:
     """Return the commands that a test runs, in the page's order; ``test`` is its ``__file__``."""
-    return [line for block in blocks_run_by(test, PATH) for line in block.text.splitlines()]
+    return [line for path in PATHS for block in blocks_run_by(test, path) for line in block.text.splitlines()]
 
 
 def shown_behind(command: str) -> list[str]:
     """Return the lines that the page shows behind a command, without what it leaves out."""
-    for block, following in pairwise(read_page(ROOT / PATH).blocks):
+    for block, following in pairwise(_BLOCKS):
         if block.text.splitlines()[-1] == command and following.language == "text":
             return [line for line in following.text.splitlines() if line != "..."]
     return []

@@ -1,4 +1,4 @@
-"""docs/operate/eks.md: every figure and sentence is the one that the code gives."""
+"""The pages about EKS: every figure and sentence is the one that the code gives."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def test_the_sentences_of_the_page_are_those_that_the_code_says():
     code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     code = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences that are written in several pieces
     waits = PAGE.partition("| Sentence |")[2].partition("\n\n")[0].splitlines()[2:]
-    wrong = PAGE.partition("## 9.")[2].splitlines()
+    wrong = PAGE.partition("| You see |")[2].partition("\n\n")[0].splitlines()
     sentences = [row.split("|")[1].partition(" (simulated")[0] for row in waits]
     sentences += re.findall(r"\(simulated: \"([^\"]+)\"\)", PAGE)
-    symptoms = [row.split("|")[1] for row in wrong if row.startswith("| ")][1:]
+    symptoms = [row.split("|")[1] for row in wrong if row.startswith("| ")]
     sentences += [text for cell in symptoms for text in re.findall(r'"([^"]+)"', cell)]
 
     pieces = [piece.strip(' ;:".') for text in sentences for piece in text.split("…")]
