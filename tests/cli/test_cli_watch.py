@@ -14,7 +14,7 @@ from cli_messages import Refusal, repo
 from grpc import StatusCode
 
 from trunkline.cli.main import main
-from trunkline.rpc.gen import console_pb2, control_pb2, pfs_pb2
+from trunkline.rpc.gen import control_pb2, pfs_pb2
 
 PATIENCE = 60  # seconds
 
@@ -114,7 +114,7 @@ def stream(*bodies):
 
 def test_a_change_is_read_again_once_for_each_batch_and_printed_once(run, server):
     body = '{"kind": "commit", "project": "default", "repo": "texts", "type": "user", "commit": "%s"}'
-    server.answers["ListJobRow"] = console_pb2.JobRowPage(position="5f0c29a1-0")
+    server.answers["InspectEventLog"] = control_pb2.EventLog(position="5f0c29a1-0")
     server.answers["WatchEvents"] = stream(body % ("a" * 32), body % ("a" * 32), body % ("b" * 32))
     server.answers["InspectCommit"] = lambda request: pfs_pb2.CommitInfo(commit=request.commit)
 

@@ -1,8 +1,9 @@
 """Compares what a page shows with what a command writes.
 
 Words that differ from run to run are compared by the patterns below: a word on the page that one of them matches
-stands for every word that it matches. Runs of blanks count as one, because columns follow what is in them. A line
-``...`` stands for any number of lines.
+stands for every word that it matches. Runs of blanks count as one, because columns follow what is in them, and so does
+the break of a long sentence: a line that begins with many blanks goes on with the one before. A line ``...`` stands
+for any number of lines.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PATTERNS = {
 }
 _VARIABLE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTERNS.items()))
 _ELLIPSIS = "..."
+_BREAK = re.compile(r"\n {8,}(?=\S)")
 
 
 def matches(expected: str, actual: str, *, so_far: bool = False) -> bool:
@@ -45,7 +47,8 @@ def matches(expected: str, actual: str, *, so_far: bool = False) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip("\n").split("\n")] if text.strip() else []
+    whole = _BREAK.sub(" ", text.rstrip("\n"))
+    return [line.rstrip() for line in whole.split("\n")] if text.strip() else []
 
 
 def _line_pattern(line: str) -> str:

@@ -15,6 +15,10 @@ from outputs import matches
         ("at 127.0.0.1:30650 on 2026-11-26T19:00:00Z", "at 127.0.0.1:41000 on 2027-01-02T03:04:05.678Z"),
         ("first\n...\nlast", "first\nsecond\nthird\nlast"),
         ("first\n...\nlast", "first\nlast"),
+        (
+            "Why:  a sentence of 8 MiB\n            that is long",
+            "Why:  a sentence of 100 MiB that\n            is long",
+        ),
         ("", "\n"),
     ],
 )

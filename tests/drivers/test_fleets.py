@@ -17,11 +17,11 @@ import pytest
 from msgspec.structs import replace
 from processes import WORKER_MODULES, command_of, is_running, is_template
 
-from trunkline.drivers.fleets import process_reaper
+from trunkline.drivers.fleets import process_launch, process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.model.spec import PipelineSpec, Transform
+from trunkline.model.spec import DEFAULT_IMAGE, PipelineSpec, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
 from trunkline.ports import ServerAddress
 from trunkline.runtime import failpoints
@@ -67,6 +67,15 @@ def spec(number: int, memory: int = 0, image: str = "") -> WorkerSpec:
         pipeline_spec=PipelineSpec(transform=Transform(image=image)),
         memory=memory,
     )
+
+
+@pytest.mark.parametrize(("image", "name"), [(DEFAULT_IMAGE, ""), ("acme/tools", "acme/tools")])
+def test_a_worker_says_nothing_of_an_image_that_no_spec_names(image, name, tmp_path):
+    variables = process_launch.environment(
+        ServerAddress("127.0.0.1:1"), spec(1, image=image), None, tmp_path, []
+    )
+
+    assert variables["TRUNKLINE_IMAGE"] == name
 
 
 def sighting(fleet: ProcessFleet, number: int) -> tuple[WorkerPhase, str] | None:

@@ -305,6 +305,7 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/ListFileVersion": lambda: console_pb2.ListFileVersionRequest(
         tree=_TREE, path="/", number=5
     ),
+    "trunkline.control.v1.Control/InspectEventLog": lambda: control_pb2.InspectEventLogRequest(),
     "trunkline.console.v1.Console/FindDeletion": lambda: console_pb2.FindDeletionRequest(
         pipeline=BUSY, job_id="0" * 32
     ),

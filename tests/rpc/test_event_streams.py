@@ -160,6 +160,7 @@ def test_the_same_events_are_messages_of_a_call(server: Served) -> None:
         everything = watch(after="0")
         rest = watch(after=everything[0].id, kinds=["repo"])
         new = watch()
+        log = channel.unary("/trunkline.control.v1.Control/InspectEventLog", b"")
         lost = watch(after="ffffffff-1")
         with pytest.raises(InvalidArgument):
             watch(kinds=["bogus"])
@@ -167,6 +168,7 @@ def test_the_same_events_are_messages_of_a_call(server: Served) -> None:
     assert [json.loads(happened.json)["repo"] for happened in everything] == ["a", "b"]
     assert [(happened.id, happened.json) for happened in rest] == [(everything[1].id, everything[1].json)]
     assert new == []
+    assert control_pb2.EventLog.FromString(log).position == everything[1].id
     assert [(happened.kind, happened.id) for happened in lost] == [("reset", everything[1].id)]
 
 

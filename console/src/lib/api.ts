@@ -1987,6 +1987,12 @@ export namespace control {
     kind: string;
     json: string;
   }
+  export interface InspectEventLogRequest {
+  }
+  export interface EventLog {
+    /** Id of the newest event; "0" when there is none. */
+    position: string;
+  }
   export interface ApplyRequest {
     /** One spec each, in JSON. */
     specsJson: string[];
@@ -2433,6 +2439,7 @@ export interface Methods {
   "trunkline.control.v1.Control/PlanUpdate": { request: control.PlanUpdateRequest; answer: control.UpdatePlan; stream: false };
   "trunkline.control.v1.Control/CheckSpec": { request: control.CheckSpecRequest; answer: control.SpecCheck; stream: false };
   "trunkline.control.v1.Control/WatchEvents": { request: control.WatchEventsRequest; answer: control.Event; stream: true };
+  "trunkline.control.v1.Control/InspectEventLog": { request: control.InspectEventLogRequest; answer: control.EventLog; stream: false };
   "trunkline.explain.v1.Explain/ExplainDatum": { request: explain.ExplainDatumRequest; answer: explain.DatumExplanation; stream: false };
   "trunkline.explain.v1.Explain/ExplainJob": { request: explain.ExplainJobRequest; answer: explain.JobExplanation; stream: false };
   "trunkline.explain.v1.Explain/ExplainState": { request: explain.ExplainStateRequest; answer: explain.StateExplanation; stream: false };

@@ -180,6 +180,10 @@ class ControlServicer(ApplyCalls):
                 f"the stream of events was ended ({watcher.ended}); call again with after {watcher.position}"
             )
 
+    async def InspectEventLog(self, _request: pb.InspectEventLogRequest, _call: Call) -> pb.EventLog:
+        with closing(await self._events.watch(EventFilter(), None, None)) as watcher:
+            return pb.EventLog(position=str(watcher.position))
+
     async def ListMachine(self, _request: pb.ListMachineRequest, call: Call) -> AsyncIterator[pb.MachineInfo]:
         machines = await self._blocking(self._machines)
         on = await self._store(call).query_soon(worker_queries.by_machine)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.client.stubs import Client
 from trunkline.errors import Aborted, TrunklineError, Unavailable
-from trunkline.rpc.gen import console_pb2, control_pb2
+from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,8 @@ Event = dict[str, Any]
 
 def position(invocation: Invocation) -> str:
     """Return the place in the log of events from which changes follow what is read next."""
-    request = console_pb2.ListJobRowRequest(projects=[invocation.project], number=1)
-    answer: console_pb2.JobRowPage = invocation.console.ListJobRow(request)
-    return answer.position
+    log: control_pb2.EventLog = invocation.control.InspectEventLog(control_pb2.InspectEventLogRequest())
+    return log.position
 
 
 def changes(invocation: Invocation, request: control_pb2.WatchEventsRequest) -> Iterator[list[Event]]:

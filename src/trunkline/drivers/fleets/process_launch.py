@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets.images import software_folders
 from trunkline.model import secret_mounts
 from trunkline.model.quantities import parse_bytes
+from trunkline.model.spec import DEFAULT_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,8 @@ def environment(
     if "PYTHONPATH" in os.environ:
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
         inherited["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts if part)
+    # Most specs name no image: then there is nothing to say about the one that Pachyderm takes.
+    image_name = "" if image is None and spec.image == DEFAULT_IMAGE else spec.image
     readable = [*software_folders(), *([os.path.dirname(server.ca)] if server.ca else [])]
     return inherited | {
         "TRUNKLINE_SERVER": server.address,
@@ -60,7 +63,7 @@ def environment(
         "TRUNKLINE_OPEN_SCRATCH": open_scratch(spec.worker_id),
         "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
         "TRUNKLINE_READABLE": os.pathsep.join(readable),
-        "TRUNKLINE_IMAGE": spec.image,
+        "TRUNKLINE_IMAGE": image_name,
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),

@@ -283,6 +283,16 @@ class Event(_message.Message):
     json: str
     def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
+class InspectEventLogRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EventLog(_message.Message):
+    __slots__ = ("position",)
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    position: str
+    def __init__(self, position: _Optional[str] = ...) -> None: ...
+
 class ApplyRequest(_message.Message):
     __slots__ = ("specs_json", "prune", "dry_run", "reprocess", "basis")
     SPECS_JSON_FIELD_NUMBER: _ClassVar[int]
