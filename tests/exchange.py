@@ -8,7 +8,7 @@ import json
 from trunkline.rpc.asgi import framing
 from trunkline.rpc.asgi.headers import NUMBERS
 
-LIMIT = 10  # seconds to wait for a state before a test fails
+LIMIT = 60  # seconds to wait for a state before a test fails
 GRPC = [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
 END = {"type": "http.request"}
 GONE = {"type": "http.disconnect"}

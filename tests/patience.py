@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds that a test waits for a state before it fails; a busy machine needs some.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def eventually(condition: Callable[[], object], what: str) -> None:
@@ -33,7 +33,7 @@ async def eventually_async(condition: Callable[[], object], what: str) -> None:
 
 
 #: Seconds that what is about to end may take to do so.
-SETTLING = 10.0
+SETTLING = 30.0
 
 
 def settled(done: Callable[[], object]) -> bool:

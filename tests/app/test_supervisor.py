@@ -10,7 +10,7 @@ import pytest
 from trunkline.errors import Unavailable
 from trunkline.runtime.supervision import MOST_FAILURES, ServiceLost, ServiceState, Supervisor
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

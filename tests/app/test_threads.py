@@ -17,7 +17,7 @@ from trunkline.runtime.threads import CONTROL, FairExecutor, lane
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @pytest.fixture

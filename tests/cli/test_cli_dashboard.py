@@ -25,7 +25,7 @@ from textual.widgets import DataTable, Static
 from trunkline.cli.dashboard.app import Dashboard
 
 ID = "0123456789ab4def8123456789abcdef"
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 
 
 def job(name, state):

@@ -111,7 +111,7 @@ def scripted():
     for channel in channels:
         channel.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert not failures
 
@@ -277,7 +277,7 @@ def test_frames_sent_before_a_server_stops_are_processed(scripted, monkeypatch):
 
     channel = scripted(script)
     answers = channel.server_stream("/t.T/M", b"")
-    assert stopped.wait(10)
+    assert stopped.wait(60)
 
     assert [answer[0] for answer in answers] == list(range(20))
 

@@ -57,7 +57,7 @@ def listener(pair=None, alpn=("h2",)):
     yield opened.getsockname()[1]
     opened.shutdown(socket.SHUT_RDWR)
     opened.close()
-    thread.join(10)
+    thread.join(60)
 
 
 def refusal(port, trust, host="127.0.0.1"):
@@ -65,7 +65,7 @@ def refusal(port, trust, host="127.0.0.1"):
         Channel(f"grpcs://{host}:{port}", trust=trust) as channel,
         pytest.raises(errors.TrunklineError) as raised,
     ):
-        channel.unary("/test.T/Echo", b"", timeout=10)
+        channel.unary("/test.T/Echo", b"", timeout=60)
     return raised.value
 
 
@@ -103,7 +103,7 @@ def test_closing_the_channel_wakes_a_call_in_another_thread_over_tls(channel):
     thread.start()
     eventually(lambda: channel._connection is not None, "the call to have a connection")
     channel.close()
-    thread.join(10)
+    thread.join(60)
 
     assert not thread.is_alive()
     assert len(outcome) == 1

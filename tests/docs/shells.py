@@ -6,6 +6,7 @@ Further terminals are pseudo-terminals of 80 columns, for programs that go on wh
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -18,12 +19,16 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
 #: Seconds that the processes of a page get to end after SIGTERM.
 _GRACE = 30.0
+#: Seconds that a program may take from its first words to what Ctrl-C is to end.
+_BEGINNING = 10.0
 #: Seconds between two looks at a terminal.
 _INTERVAL = 0.02
 #: Ends the shell at the first command that fails, and names it.
@@ -152,10 +157,22 @@ class Shell:
                 raise ShellError(f"not done after {limit:g} s: {self.running}")
 
     def interrupt(self) -> None:
-        """Press Ctrl-C; the output is then what comes after it."""
+        """Press Ctrl-C when a program runs; the output is then what comes after it."""
+        deadline = time.monotonic() + _BEGINNING
+        while not self._runs_a_program() and time.monotonic() < deadline:
+            time.sleep(_INTERVAL)
         self.output()
         self._screen = b""
         os.killpg(self._shell.pid, signal.SIGINT)
+
+    def _runs_a_program(self) -> bool:
+        """Return whether a child of the shell has become another program: before that, Ctrl-C ends nothing."""
+        if select.select([self._status], [], [], 0)[0]:
+            return True  # it has ended already
+        shell = psutil.Process(self._shell.pid)
+        with contextlib.suppress(psutil.Error):  # a child that ends meanwhile
+            return any(child.cmdline() != shell.cmdline() for child in shell.children())
+        return False
 
     def close(self) -> None:
         """End the shell and everything that it started."""

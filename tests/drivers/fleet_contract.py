@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trunkline.ports import Fleet
 
 #: Seconds that a test waits for a state before it fails.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Subject(Protocol):

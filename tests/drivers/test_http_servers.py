@@ -22,7 +22,7 @@ from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import health_pb2, pfs_pb2, version_pb2
 from trunkline.runtime.supervision import ServiceState
 
-LIMIT = 10  # seconds to wait for a state before a test fails
+LIMIT = 60  # seconds to wait for a state before a test fails
 
 
 class Version:
@@ -113,7 +113,7 @@ async def test_a_stream_ends_with_unavailable_when_the_server_stops(server, chan
 async def test_two_thousand_streams_share_a_connection(channel):
     streams = [watch(channel, "") for _ in range(2000)]
 
-    async with asyncio.timeout(2 * LIMIT):
+    async with asyncio.timeout(LIMIT):
         states = await asyncio.gather(*(stream.read() for stream in streams))
 
     assert {state.status for state in states} == {health_pb2.HealthCheckResponse.SERVING}

@@ -24,7 +24,7 @@ from trunkline.runtime import certificates
 from trunkline.runtime.certificates import Files
 from trunkline.runtime.supervision import ServiceState
 
-LIMIT = 10  # seconds to wait for a state before a test fails
+LIMIT = 60  # seconds to wait for a state before a test fails
 GET_VERSION = "/versionpb_v2.API/GetVersion"
 
 

@@ -59,7 +59,7 @@ def address(server):
 
 
 def get(server, path, at=None):
-    with urllib.request.urlopen(f"http://{at or address(server)}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{at or address(server)}{path}", timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -120,7 +120,7 @@ def fails():
 
 
 def status_of(address, path):
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     connection.request("GET", path)
     with contextlib.closing(connection):
         return connection.getresponse().status

@@ -110,7 +110,7 @@ def test_workers_go_on_when_the_certificate_and_its_ca_are_replaced(authority, t
 
     def presented() -> str:
         host, _, port = server.address.rpartition(":")
-        return ssl.get_server_certificate((host, int(port)), timeout=10)
+        return ssl.get_server_certificate((host, int(port)), timeout=60)
 
     def sdk(issuer: Authority) -> Client:
         host, _, port = server.address.rpartition(":")

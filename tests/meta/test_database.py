@@ -158,16 +158,16 @@ def test_closing_leaves_a_connection_alone_with_which_a_thread_still_reads(datab
 
     def read(conn: sa.Connection) -> None:
         reading.set()
-        release.wait(20)
+        release.wait(60)
         seen.append(names(conn))
 
     thread = threading.Thread(target=database.read_blocking, args=(read,))
     thread.start()
-    assert reading.wait(20)
+    assert reading.wait(60)
 
     database.close()
     release.set()
-    thread.join(20)
+    thread.join(60)
 
     assert seen == [set()]
 
@@ -180,7 +180,7 @@ def test_reads_of_threads_that_end_share_one_connection(db: Database) -> None:
     for _ in range(5):
         thread = threading.Thread(target=db.check)
         thread.start()
-        thread.join(20)
+        thread.join(60)
 
     assert len(connections) <= 1
 

@@ -156,7 +156,7 @@ async def test_the_error_of_a_batch_that_ends_before_the_last_step_ends_the_uplo
 
     class Refusing(Collector):
         def apply(self, _batch: Sequence[bytes]) -> None:
-            may_fail.wait(20)
+            may_fail.wait(60)
             raise InvalidArgument("no such path")
 
     async def frames() -> AsyncIterator[bytes]:
@@ -166,7 +166,7 @@ async def test_the_error_of_a_batch_that_ends_before_the_last_step_ends_the_uplo
         await feed.receive(frames())
         may_fail.set()
         assert feed._job is not None
-        await asyncio.wait({feed._job}, timeout=20)
+        await asyncio.wait({feed._job}, timeout=60)
         with pytest.raises(InvalidArgument):
             await feed.finish(lambda: finished.append(True))
 

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: Seconds that a test waits for a state before it fails; a busy machine needs some.
-PATIENCE = 30.0
+PATIENCE = 60.0
 #: Files that a datum sees, by input name and path in the repo.
 Seen = dict[str, dict[str, bytes]]
 

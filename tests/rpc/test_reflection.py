@@ -17,7 +17,7 @@ from trunkline.rpc import methods
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import reflection_pb2
 
-LIMIT = 10  # seconds to wait for a state before a test fails
+LIMIT = 60  # seconds to wait for a state before a test fails
 
 # In a process of its own, because it registers the names that our generated code has registered here.
 CLIENT = """

@@ -37,7 +37,7 @@ from trunkline.rpc.asgi import unsent
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import health_pb2, pfs_pb2, pps_pb2, version_pb2
 
-LIMIT = 10  # seconds to wait for a state before a test fails
+LIMIT = 60  # seconds to wait for a state before a test fails
 
 
 class Version:

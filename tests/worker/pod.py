@@ -53,7 +53,7 @@ def main() -> int:
         if launchers[-1].poll() not in (None, 0) and len(launchers) <= config["restarts"]:
             launchers.append(start_launcher())
         time.sleep(0.02)
-    code = launchers[-1].wait(20)
+    code = launchers[-1].wait(60)
     if code and launchers[-1] not in killed:
         sys.stderr.write(f"the launcher ended with {code}\n")
         return 70

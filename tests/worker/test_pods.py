@@ -210,7 +210,7 @@ def test_a_worker_waits_for_an_image_that_is_still_pulled(server, pod):
 
     Path(pod.pull).touch()
 
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert only_result(server).state == SUCCESS
 
 
@@ -251,7 +251,7 @@ def test_the_end_of_the_pod_lets_the_running_datum_finish(server, pod):
     process.send_signal(signal.SIGTERM)
     flag.touch()
 
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     ((results, outputs, release),) = server.completions
     assert [result.state for result in results] == [SUCCESS]
     assert outputs == {(0, "/done"): b""}
@@ -266,7 +266,7 @@ def test_a_worker_that_is_killed_takes_its_command_and_the_launcher_with_it(serv
 
     process.send_signal(signal.SIGUSR2)
 
-    assert process.wait(30) == -signal.SIGKILL % 256  # 70 had the launcher not ended with 0
+    assert process.wait(60) == -signal.SIGKILL % 256  # 70 had the launcher not ended with 0
     assert not is_running(mark.replace(" ", "\0"))
     assert server.completions == []
 
@@ -311,7 +311,7 @@ def test_a_container_that_dies_while_the_pod_ends_says_nothing_about_the_datum(s
 
     process.send_signal(signal.SIGQUIT)
 
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert [result.datum for result in server.results()] == [0]
     assert server.completions[-1][2]
 

@@ -44,7 +44,7 @@ def test_a_program_goes_on_while_its_files_change(server, workers_anywhere):
         server.wait_until(lambda word=word: b"sees " + word in server.log())
 
     server.retire_when_empty = True
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     assert server.log().count(b"started") == 1
     assert server.ended_programs == []
 
@@ -55,7 +55,7 @@ def test_a_program_that_ends_is_reported_and_ends_its_worker(server, workers_bot
 
     worker = workers_both.start()
 
-    assert worker.wait(30) == 1
+    assert worker.wait(60) == 1
     assert server.ended_programs == ["exit code 7"]
     assert b"last words" in server.log()
 
@@ -65,7 +65,7 @@ def test_a_program_that_cannot_be_started_is_reported_with_the_reason(server, wo
     hand_out(server, "", b"one", "1" * 32)
     server.assignments[0].program_run.command.cmd[:] = ["/no/such/program"]
 
-    assert workers.start().wait(30) == 1
+    assert workers.start().wait(60) == 1
 
     [reason] = server.ended_programs
     assert "/no/such/program" in reason
@@ -79,5 +79,5 @@ def test_a_worker_that_is_stopped_ends_its_program_at_once(server, workers_both)
 
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     assert server.ended_programs == []

@@ -156,7 +156,7 @@ class Workers:
 
     def run(self) -> int:
         """Start a worker and wait until it ends by itself."""
-        return self.start().wait(60)
+        return self.start().wait(240)
 
     def _describe(self) -> Path:
         entries = []
