@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from pachyderm_sdk.api import pps
 from postgres_server import forwarded
+from s3_server import BadWay
 from servers import Server, ended, make_repo, put, refusal, until
 
 from trunkline.client.channel import Channel
@@ -173,10 +174,15 @@ def test_a_target_that_the_server_may_not_reach_is_refused_with_the_spec(
 
 
 @pytest.mark.slow
-def test_files_of_a_job_go_to_a_bucket_and_a_bucket_that_does_not_exist_fails_it(
+def test_files_of_a_job_go_to_a_bucket_which_may_refuse_them_for_a_while_but_not_be_missing(
     tmp_path: Path, s3: S3Server
 ) -> None:
-    server = Server(tmp_path / "data", environment=s3.environment(), options=["--outbound", "s3://sent"])
+    way = BadWay(s3.address)
+    server = Server(
+        tmp_path / "data",
+        environment=s3.environment(address=way.address),
+        options=["--outbound", "s3://sent"],
+    )
     client = server.start().client()
     try:
         branch = make_repo(client, "words")
@@ -189,16 +195,23 @@ def test_files_of_a_job_go_to_a_bucket_and_a_bucket_that_does_not_exist_fails_it
         }
         client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec))
         pipeline = pps.Pipeline(name="upload")
-        refused = ended(client, pipeline, newest(client, pipeline).job.id)
+        missing = ended(client, pipeline, newest(client, pipeline).job.id)
         s3.make_bucket("sent")
+        way.go_wrong("503", "PUT", times=1_000)
 
         put(client, branch, {"/be": b"1"})
-        sent = ended(client, pipeline, newest(client, pipeline).job.id)
+        job = newest(client, pipeline).job
+        until(lambda: way.pending < 998, "refusals that were answered by repetitions")
+        waiting = client.pps.inspect_job(job=job)
+        way.well()
+        sent = ended(client, pipeline, job.id)
 
-        assert refused.state == pps.JobState.JOB_FAILURE
-        assert "s3://sent/counts" in refused.reason
+        assert missing.state == pps.JobState.JOB_FAILURE
+        assert "s3://sent/counts" in missing.reason
+        assert waiting.state == pps.JobState.JOB_EGRESSING
         assert (sent.state, sent.reason) == (pps.JobState.JOB_SUCCESS, "")
         assert s3.contents("sent") == {"counts/to": b"2", "counts/be": b"1"}
         assert last_phase(server, sent.job)[0] == "EGRESSING"
     finally:
         server.close()
+        way.close()

@@ -558,6 +558,16 @@ def test_a_cross_of_unions_counts_both(monkeypatch: pytest.MonkeyPatch) -> None:
         datums.check_count(Input(cross=(two, two)), lambda _: 2)
 
 
+def test_datums_that_are_counted_while_they_are_made_are_more_than_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(datums.limits, "DATUMS", limits.Limit(12, "datums", "a small limit"))
+    datums.check_total(12)
+
+    with pytest.raises(InvalidArgument, match="more than 12 datums"):
+        datums.check_total(13)
+
+
 def test_the_items_of_all_datums_together_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty small sides make a million datums of twenty items each."""
     monkeypatch.setattr(datums.limits, "DATUM_ITEMS", limits.Limit(40, "items", "a small limit"))
