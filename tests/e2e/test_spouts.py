@@ -228,3 +228,24 @@ while True:
     until(lambda: not any(process.is_running() for process in frozen), "the end of the frozen worker")
     info = client.pps.inspect_pipeline(pipeline=spout, details=True)
     assert info.details.workers_available == 1
+
+
+@pytest.mark.slow
+def test_a_spout_that_is_faster_than_its_reader_loses_nothing(client: Client) -> None:
+    program = """
+newest = pfs.Commit(repo=branch("fast").repo, branch=branch("fast"))
+for number in range(30):
+    added = pfs.AddFile(path=f"/{number:02}", raw=b"x")
+    client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=newest), pfs.ModifyFileRequest(add_file=added)]))
+"""
+    make_spout(client, "fast", program + FOREVER)
+    reader = make_pipeline(client, "reader", "sleep 0.2; cp /pfs/fast/* /pfs/out/", "fast")
+
+    last = pfs.Commit(branch=master("fast"))
+    until(lambda: len(files(client, "fast")) == 30, "all commits of the spout")
+    end = ended(client, reader, client.pfs.inspect_commit(commit=last).commit.id)
+
+    jobs = list(client.pps.list_job(pipeline=reader))
+    assert {info.state for info in jobs} == {pps.JobState.JOB_SUCCESS}
+    assert (end.data_total, sum(info.data_processed for info in jobs)) == (30, 30)
+    assert list(files(client, "reader")) == [f"/{number:02}" for number in range(30)]
