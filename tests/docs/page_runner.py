@@ -35,10 +35,8 @@ from trunkline.model.spec_text import parse_specs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Seconds for one command, unless the block says another limit.
+#: Seconds for one command, or for what a program that goes on is to print, unless the block says another limit.
 LIMIT = 90.0
-#: Seconds for a program that goes on to print what the page shows of it.
-START_LIMIT = 30.0
 #: Seconds without a new line after which such a program has said what it has to say, for updates.
 _QUIET = 0.5
 #: What a server logs depends on the machine, and whether a command says that it still waits on its speed: pages show
@@ -268,7 +266,7 @@ class Run:
                 else:
                     shell.start(self._inward(command.text))
                     until = self._until(command) if terminal else None
-                    status = shell.wait(min(limit, START_LIMIT) if terminal else limit, until)
+                    status = shell.wait(limit, until)
             except ShellError as error:
                 raise BlockFailed(
                     block, f"$ {command.text}\n    {error}", self._outward(shell.output())

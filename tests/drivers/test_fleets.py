@@ -85,7 +85,7 @@ def sighting(fleet: ProcessFleet, number: int) -> tuple[WorkerPhase, str] | None
     return None
 
 
-def wait_until(condition, seconds: float = 30.0) -> None:
+def wait_until(condition, seconds: float = 60.0) -> None:
     """Poll: a fleet is observed, it does not call back."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -77,7 +77,7 @@ class FakeServer:
     def log(self, system: bool = False) -> list[bytes]:
         return [line.message for line in self.lines if line.system == system]
 
-    def wait_until(self, condition, seconds: float = 30.0) -> None:
+    def wait_until(self, condition, seconds: float = 60.0) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, seconds), f"not reached within {seconds} s"
 
