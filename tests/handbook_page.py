@@ -8,6 +8,7 @@ languages and keys. What this module does not know is an error, so that a misspe
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -15,13 +16,16 @@ from textwrap import dedent
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from docs_site.fences import Fence, FenceError, fences  # noqa: E402
+
 #: Where pages run: what a reader has before the first block.
 WORLDS = ("none", "server", "browser", "aws", "kubernetes")
 #: Keys of the comment before a block, as the contract has them.
 KEYS = ("as", "exit", "file", "limit", "not run", "output", "run by", "terminal")
 #: Languages whose blocks do something; the others can only be written to a file, or are excused.
 _RUN = ("console", "json", "python", "sh", "yaml")
-_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<info>[^`\n]*)$")
 _COMMENT = re.compile(r"^ *<!--(?P<text>.*)-->\s*$")
 
 _COMMAND = re.compile(
@@ -133,42 +137,31 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _blocks(text: str, path: Path) -> list[Block]:
-    blocks: list[Block] = []
     lines = text.splitlines()
-    number = 0
-    while number < len(lines):
-        opening = _FENCE.match(lines[number])
-        if not opening:
-            number += 1
-            continue
-        closing = _closing(lines, number + 1, opening["ticks"], path)
-        comment = _COMMENT.match(lines[number - 1]) if number else None
-        blocks.append(
-            Block(
-                path,
-                number + 1,
-                _language(opening["info"], path, number + 1),
-                dedent("".join(f"{line}\n" for line in lines[number + 1 : closing])),
-                _settings(comment["text"] if comment else "", path, number + 1),
-                len(opening["indent"]),
-            )
-        )
-        number = closing + 1
-    return blocks
+    try:
+        return [_block(lines, fence, path) for fence in fences(lines)]
+    except FenceError as error:
+        raise PageError(f"{path}:{error.line}: {error}") from error
 
 
-def _closing(lines: list[str], start: int, ticks: str, path: Path) -> int:
-    for number in range(start, len(lines)):
-        if lines[number].strip() == ticks:
-            return number
-    raise PageError(f"{path}:{start}: the block is not closed")
+def _block(lines: list[str], fence: Fence, path: Path) -> Block:
+    number = fence.start + 1
+    comment = _COMMENT.match(lines[fence.start - 1]) if fence.start else None
+    return Block(
+        path,
+        number,
+        _language(fence.info, path, number),
+        dedent("".join(f"{line}\n" for line in lines[number : fence.end])),
+        _settings(comment["text"] if comment else "", path, number),
+        fence.indent,
+    )
 
 
 def _language(words: str, path: Path, line: int) -> str:
     # A language and nothing else: renderers and other tools skip fences with more, without a word.
-    if not re.fullmatch(r"[a-z]+", words.strip()):
-        raise PageError(f"{path}:{line}: write one language behind the backticks, not {words.strip()!r}")
-    return words.strip()
+    if not re.fullmatch(r"[a-z]+", words):
+        raise PageError(f"{path}:{line}: write one language behind the backticks, not {words!r}")
+    return words
 
 
 def _settings(text: str, path: Path, line: int) -> dict[str, str]:

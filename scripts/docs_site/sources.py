@@ -19,6 +19,8 @@ from urllib.parse import unquote
 
 import yaml
 
+from docs_site.fences import FenceError, fences
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 ADDITIONAL = {"CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
 #: Sources of docs/ that are not on the site: the index for GitHub, and what draws pictures.
 LEFT_OUT = re.compile(r"README\.md|.*\.(?:py|d2|txt|pyc)")
-_FENCE = re.compile(
-    r"^(?P<indent> *)(?P<mark>`{3,}|~{3,}).*?^(?P=indent)(?P=mark) *$", re.DOTALL | re.MULTILINE
-)
 _CODE = re.compile(r"(`+).+?\1", re.DOTALL)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 #: What the generator of figures finds a number by, within a line.
@@ -89,8 +88,12 @@ def prepared(text: str, source: str, target: str, places: Mapping[str, str]) -> 
             f"{source}: a mermaid fence loads a script from elsewhere; draw it in docs/diagrams"
         )
     text = _FILE.sub(r'\g<fence> title="\g<name>"', text)
+    try:
+        parts = list(_parts(text))
+    except FenceError as error:
+        raise SourceError(f"{source}:{error.line}: {error}") from error
     text = "".join(
-        part if is_code else _without_code(part, source, target, places) for part, is_code in _parts(text)
+        part if is_code else _without_code(part, source, target, places) for part, is_code in parts
     )
     head = {"description": facts["description"]} if "description" in facts else {}
     return (f"---\n{yaml.safe_dump(head, allow_unicode=True, width=1000)}---\n\n" if head else "") + text
@@ -98,17 +101,22 @@ def prepared(text: str, source: str, target: str, places: Mapping[str, str]) -> 
 
 def without_code(text: str) -> str:
     """Return a page without its fences and code within lines."""
-    return _CODE.sub("", _FENCE.sub("", text))
+    return _CODE.sub("", _without_fences(text))
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the fences of a text, and what is between them."""
+    lines = text.splitlines(keepends=True)
     end = 0
-    for match in _FENCE.finditer(text):
-        yield text[end : match.start()], False
-        yield match[0], True
-        end = match.end()
-    yield text[end:], False
+    for fence in fences(text.splitlines()):
+        yield "".join(lines[end : fence.start]), False
+        yield "".join(lines[fence.start : fence.end + 1]), True
+        end = fence.end + 1
+    yield "".join(lines[end:]), False
+
+
+def _without_fences(text: str) -> str:
+    return "".join(part for part, is_fence in _parts(text) if not is_fence)
 
 
 def _without_code(text: str, source: str, target: str, places: Mapping[str, str]) -> str:
@@ -201,7 +209,7 @@ def pages_below(entry: Any) -> list[str]:
 
 def title_of(text: str, page: str) -> str:
     """Return the first heading of a page as plain text."""
-    match = re.search(r"^# +(.+?) *#*$", _FENCE.sub("", text), re.MULTILINE)
+    match = re.search(r"^# +(.+?) *#*$", _without_fences(text), re.MULTILINE)
     if match is None:
         raise SourceError(f"{page}: a page needs a heading of the first level")
     return re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", match[1])
@@ -212,7 +220,7 @@ def summary_of(text: str) -> str:
     facts, text = front_matter(text)
     if "description" in facts:
         return str(facts["description"])
-    for paragraph in re.split(r"\n\s*\n", _FENCE.sub("", _COMMENT.sub("", text))):
+    for paragraph in re.split(r"\n\s*\n", _COMMENT.sub("", _without_fences(text))):
         plain = " ".join(paragraph.split())
         if plain and plain[0] not in "#|<![-*>:":
             plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
