@@ -14,7 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(arguments: list[str]) -> int:
     """Write the files that differ; with ``--check`` print the differences and return 1 when there are any."""
     check = arguments == ["--check"]
-    files, stale = generated.files(ROOT), generated.stale(ROOT)
+    try:
+        files, stale = generated.files(ROOT), generated.stale(ROOT)
+    except LookupError as error:
+        sys.stderr.write(f"docs: {error}\n")
+        return 1
     changed = 0
     for path, text in files.items():
         file = ROOT / path

@@ -59,9 +59,15 @@ def filled(text: str, measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _part(name: str, measured: Mapping[str, Mapping[str, Any]], named: set[str]) -> str:
     if not name.endswith("*"):
-        return f"{_shown(measured[name])}\n\n"
+        return f"{_shown(_result(name, measured))}\n\n"
     others = [other for other in measured if other.startswith(name[:-1]) and other not in named]
     return "".join(f"{measured[other]['title']}: {_shown(measured[other])}\n\n" for other in others)
+
+
+def _result(name: str, measured: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    if name not in measured:
+        raise LookupError(f'there is no result "{name}" in benchmarks/results; scripts/bench makes it')
+    return measured[name]
 
 
 def number(place: str, measured: Mapping[str, Mapping[str, Any]]) -> str:
@@ -75,7 +81,7 @@ def number(place: str, measured: Mapping[str, Mapping[str, Any]]) -> str:
         LookupError: there is no such result, row, column or number, or more than one.
     """
     name, row, column, *which = (part.strip() for part in place.split(";"))
-    result = measured[name]
+    result = _result(name, measured)
     heads = result["head"]
     index = heads.index(_only(heads, column, place))
     cells = result["rows"]
