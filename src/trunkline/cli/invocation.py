@@ -56,7 +56,7 @@ class Invocation:
         self._command = command
         self._trace: CommandTrace | None = None
         #: What the command line names, for the hint of an error: fields of a ``FindDeletionRequest``.
-        self._references: list[dict[str, str]] = []
+        self.references: list[dict[str, str]] = []
 
     @cached_property
     def target(self) -> config.Target:
@@ -251,7 +251,7 @@ class Invocation:
         """Return the message that names a repo."""
         from trunkline.rpc.gen import pfs_pb2
 
-        self._references.append({"project": name.project, "repo": name.name})
+        self.references.append({"project": name.project, "repo": name.name})
         return pfs_pb2.Repo(name=name.name, type=name.type, project=pfs_pb2.Project(name=name.project))
 
     def branch(self, text: str) -> pfs_pb2.Branch:
@@ -264,7 +264,7 @@ class Invocation:
         if ref is None or ref.id or ref.ancestry:
             raise InvalidArgument(f'"{text}" is not a branch; write repo@branch')
         branch = pfs_pb2.Branch(repo=self.repo_message(ref.repo), name=ref.branch)
-        self._references[-1]["ref"] = ref.branch
+        self.references[-1]["ref"] = ref.branch
         return branch
 
     def commit(self, text: str) -> pfs_pb2.Commit:
@@ -318,7 +318,7 @@ class Invocation:
 
         steps = "".join(map(str, ref.ancestry))
         commit = pfs_pb2.Commit(repo=self.repo_message(ref.repo))
-        self._references[-1]["ref"] = ref.id or ref.branch
+        self.references[-1]["ref"] = ref.id or ref.branch
         if ref.id:
             commit.id = ref.id + steps
         if ref.branch:
@@ -351,7 +351,7 @@ class Invocation:
         """Return the message that names a pipeline."""
         from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
-        self._references.append({"project": name.project, "pipeline": name.name})
+        self.references.append({"project": name.project, "pipeline": name.name})
         return pps_pb2.Pipeline(project=pfs_pb2.Project(name=name.project), name=name.name)
 
     def job(self, text: str) -> pps_pb2.Job:
@@ -371,7 +371,7 @@ class Invocation:
             )
         pipeline = self.pipeline(name)
         if is_id(id):
-            self._references[-1]["job_id"] = id
+            self.references[-1]["job_id"] = id
             return pps_pb2.Job(pipeline=pipeline, id=id)
         if short_ids.is_short(id):
             owner = (pipeline.project.name, pipeline.name)
@@ -401,11 +401,6 @@ class Invocation:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if "channel" in self.__dict__:
-            if isinstance(error, NotFound) and error.answered:
-                from trunkline.cli import missing
-
-                references = [{"project": self.project}, *self._references]
-                error.hint = missing.hint(self.console, references, error.message)
             self.channel.close()
             if kind is None and self.transaction:
                 self.note(f'added to transaction {self.transaction}; "trunkline finish transaction" does it')

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from trunkline.cli import colour, exit_codes, parsing
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.option_reader import OptionReader
-from trunkline.errors import TrunklineError
+from trunkline.errors import NotFound, TrunklineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,15 @@ def _run(words: Sequence[str]) -> int:
 
     colour.choose(options.color)
     with Invocation(options, name) as invocation:
-        return command.run(invocation) or exit_codes.OK
+        try:
+            return command.run(invocation) or exit_codes.OK
+        except NotFound as error:
+            if error.answered:
+                from trunkline.cli import missing
+
+                references = [{"project": invocation.project}, *invocation.references]
+                error.hint = missing.hint(invocation.console, references, error.message)
+            raise
 
 
 def _asks_for_help(words: Sequence[str]) -> bool:
