@@ -41,7 +41,11 @@ LIMIT = 90.0
 _QUIET = 0.5
 #: What a server logs depends on the machine, and whether a command says that it still waits on its speed: pages show
 #: neither.
-_LOG_LINE = re.compile(r"^(?:\d{4}-\d\d-\d\dT\S+Z (?:INFO|DEBUG) |waiting for ).*\n?", re.MULTILINE)
+_LOG_LINE = re.compile(
+    r"^(?:\d{4}-\d\d-\d\dT\S+Z (?:INFO|DEBUG) |waiting for "
+    r"|\S+: (?:\d+ of \d+ jobs have ended|[a-z]+, [\d,]+ of [\d,]+ datums)).*\n?",
+    re.MULTILINE,
+)
 #: The port that pages name. Each run has another one, so that pages can run side by side.
 PORT = "30650"
 #: What a page shows for the reader's home; the working folder is in it.
