@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import uuid
@@ -80,6 +81,7 @@ def run(server, open_folder, make_workers):
             copy.CopyFrom(datums)
             message.batch_run.CopyFrom(copy)
         workers.image = {"/batch/program": (script, 0o644)}
+        workers.extra = fields.get("extra", {})
         assert workers.run() == 0
         return server.results()
 
@@ -207,6 +209,24 @@ def test_a_batch_whose_claim_is_lost_ends_with_its_program(server, run):
     results = run(program("time.sleep(600)", f"import time  # {mark}"), lease=0.3, mark=mark)
 
     assert results == []
+    assert not is_running(mark)
+
+
+def test_a_batch_that_outlasts_the_grace_of_its_worker_is_ended_and_given_back(server, run):
+    mark = f"mark-{uuid.uuid4()}"
+
+    def end() -> None:
+        server.wait_until(lambda: b"line of 1" in server.log())
+        os.kill(server.registered[0], signal.SIGTERM)
+
+    ends = threading.Thread(target=end)
+    ends.start()
+    act = "if source.name == '1': time.sleep(600)"
+    results = run(program(act, "import time"), mark=mark, extra={"TRUNKLINE_GRACE": "0.5"})
+    ends.join()
+
+    assert [(result.datum, result.state) for result in results] == [(0, SUCCESS)]
+    assert server.completions[-1][2]  # the rest is given back
     assert not is_running(mark)
 
 

@@ -182,7 +182,9 @@ class Completion:
                     f"the result of datum {result.datum} has a time that is not valid ({moment}); send seconds"
                     " since 1970"
                 )
-        self._results.append(result._replace(reason=limits.cut_text(result.reason, limits.REASON)))
+        if result.reason:
+            result = result._replace(reason=limits.cut_text(result.reason, limits.REASON))
+        self._results.append(result)
 
     def release(self) -> None:
         """Give the rest of the claim back once the results are recorded."""
