@@ -41,7 +41,7 @@ def hint(console: Service, references: Sequence[Mapping[str, str]], message: str
 def _sentences(deletion: Any) -> Sequence[str]:
     sentences = []
     if deletion.HasField("at"):
-        ago = output.age(time() - output.seconds(deletion.at))
+        ago = output.age(time() - output.seconds(deletion.at)).replace("now", "just now")
         owner = getattr(deletion, "with")
         sentences.append(f"it was deleted {f'with an earlier {owner} of this name ' if owner else ''}{ago}")
     if deletion.projects:

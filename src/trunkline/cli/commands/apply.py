@@ -133,11 +133,9 @@ def _plan_lines(answer: control_pb2.UpdatePlan) -> Iterator[str]:
         yield f"  outputs of {answer.removed:,} datums are removed"
     if answer.run and answer.datum_seconds:
         workers = f"{answer.workers} worker{'s' if answer.workers > 1 else ''}"
-        price = f"${output.money(answer.dollars)}" if answer.dollars else "on machines without a price"
-        yield (
-            f"  about {output.span(answer.seconds)} with {workers}, {price};"
-            f" a datum took {output.span(answer.datum_seconds)} lately"
-        )
+        price = f"${output.money(answer.dollars)}" if answer.dollars else "without a price"
+        datum = output.span(answer.datum_seconds)
+        yield f"  about {output.span(answer.seconds)} with {workers}, {price}; {datum} a datum lately"
     elif answer.run:
         yield "  how long is not known: no datum has run yet"
     if answer.fields and answer.run < answer.total:
