@@ -23,6 +23,8 @@ PAGES = {
     "UNIMPLEMENTED": handbook_pages.DIFFERENCES,
     "UNKNOWN": handbook_pages.TROUBLESHOOTING,  # a mistake in the server
 }
+#: Codes that mean something else where no server has answered, such as a local file that is missing.
+_OF_SERVERS = frozenset(("NOT_FOUND", "UNKNOWN"))
 #: A path of fields: with a dot anywhere in a message, or before a colon.
 _FIELD = re.compile(
     r"(?<![\w./@:-])[a-z]\w*(?:\[\d+\])?(?:(?:\.[a-z]\w*(?:\[\d+\])?)+(?![\w/@])|(?=: ))", re.IGNORECASE
@@ -46,7 +48,7 @@ def page(error: TrunklineError, words: Sequence[str]) -> str:
         if not {"pipeline", "apply", "plan"}.isdisjoint(words):
             return _page_of_field(error.message) or (handbook_pages.SPEC if error.answered else "")
         return handbook_pages.REFERENCES if not error.answered and "@" in error.message else ""
-    if error.hint or (isinstance(error, NotFound) and not error.answered):  # such as a local file
+    if error.hint or (error.code in _OF_SERVERS and not error.answered):
         return ""
     return PAGES.get(error.code, "")
 
