@@ -59,9 +59,9 @@ def filled(text: str, measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _part(name: str, measured: Mapping[str, Mapping[str, Any]], named: set[str]) -> str:
     if not name.endswith("*"):
-        return f"{_shown(_result(name, measured))}\n\n"
+        return f"{_as_text(_result(name, measured))}\n\n"
     others = [other for other in measured if other.startswith(name[:-1]) and other not in named]
-    return "".join(f"{measured[other]['title']}: {_shown(measured[other])}\n\n" for other in others)
+    return "".join(f"{measured[other]['title']}: {_as_text(measured[other])}\n\n" for other in others)
 
 
 def _result(name: str, measured: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ def _only(texts: list[str], start: str, place: str) -> str:
     return fitting[0]
 
 
-def _shown(result: Mapping[str, Any]) -> str:
+def _as_text(result: Mapping[str, Any]) -> str:
     """Return a result as a page shows it: when, where and of what, then the table."""
     facts = [result["date"], result["machine"]]
     if result.get("commit"):

@@ -111,7 +111,7 @@ def test_the_origin_of_a_file_fits_80_columns_and_is_whole_in_csv(run, server):
         explain_pb2.LineageFile(repo="default/photographs", commit_id=ID, path=f"/holidays/{name}.png")
         for name in ("beach", "mountain")
     ]
-    made = [explain_pb2.LineageFile(repo="default/edges", commit_id=ID, path="/holidays/beach-edges.png")]
+    images = [explain_pb2.LineageFile(repo="default/edges", commit_id=ID, path="/holidays/beach-edges.png")]
     step = explain_pb2.LineageStep(
         depth=1,
         project="default",
@@ -119,7 +119,7 @@ def test_the_origin_of_a_file_fits_80_columns_and_is_whole_in_csv(run, server):
         job_id=ID,
         datum_id="d" * 64,
         inputs=sources,
-        outputs=made,
+        outputs=images,
     )
     server.answers["ExplainFile"] = [step]
 

@@ -61,7 +61,7 @@ class OptionReader:
             return OptionReader(self._command, self._arguments).read(translated)
         self._place()
         if self._missing:
-            missing = " and ".join(each.shown for each in self._missing.values())
+            missing = " and ".join(each.written_form for each in self._missing.values())
             self._fail(f"{self._command} needs {missing}")
         self._take_the_rest()
         return SimpleNamespace(**self._values)
@@ -145,7 +145,7 @@ class OptionReader:
             room = max(len(self._plain) - needed, int(each.is_required))
             words = self._plain[: room if is_list else min(room, 1)]
             del self._plain[: len(words)]
-            values = [self._converted(each, each.shown, word) for word in words]
+            values = [self._converted(each, each.written_form, word) for word in words]
             if values:
                 self._set(each, values if is_list else values[0])
 

@@ -69,7 +69,7 @@ class Argument(NamedTuple):
         return str(self.settings.get("metavar") or choices or self.attribute.upper())
 
     @property
-    def shown(self) -> str:
+    def written_form(self) -> str:
         """How it is written, by the last of its names."""
         return self.placeholder if self.is_positional else f"{self.names[-1]} {self.placeholder}".rstrip()
 

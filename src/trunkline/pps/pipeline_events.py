@@ -160,15 +160,15 @@ def record_worker(
         machine: the machine that it runs on, as far as it is known.
         busy_with: id of the job whose datums it runs from now on.
     """
-    known: dict[str, str] = {}
+    fields: dict[str, str] = {}
     if machine is not None:
-        known["machine"] = machine["name"]
+        fields["machine"] = machine["name"]
     if busy_with:
-        known["busy_with"] = busy_with
+        fields["busy_with"] = busy_with
     write.tx.record(
         event(
             EventKind.WORKER, write.now, pipeline.project, pipeline=pipeline.name, worker=worker_id, state=state,
-            reason=reason, **known,
+            reason=reason, **fields,
         )
     )  # fmt: skip
 

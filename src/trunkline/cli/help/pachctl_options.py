@@ -48,7 +48,7 @@ def translated(command: str, words: Sequence[str]) -> list[str]:
         command: such as ``list job``.
         words: those after it.
     """
-    known = {**_WORDS[""], **_WORDS.get(command, {})}
+    replacements = {**_WORDS[""], **_WORDS.get(command, {})}
     result: list[str] = []
     is_value = False
     for word in words:
@@ -57,9 +57,9 @@ def translated(command: str, words: Sequence[str]) -> list[str]:
             is_value = False
         elif name in _VALUES.get(command, ()):
             is_value = not sign
-        elif name in known and value not in ("false", "0"):
-            result += known[name]
-        elif name not in known:
+        elif name in replacements and value not in ("false", "0"):
+            result += replacements[name]
+        elif name not in replacements:
             result.append(word)
     return result
 
