@@ -155,7 +155,7 @@ def test_the_environment_is_the_one_of_the_contract_and_nothing_else(server, wor
         "PPS_PROJECT_NAME": "default",
         "images": "/pfs/images/f",
         "images_COMMIT": "c" * 32,
-        "models": "/pfs/models/",
+        "models": "/pfs/models",
         "models_COMMIT": "c" * 32,
     }
 

@@ -80,7 +80,8 @@ def of_next(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, s
     for position in datum.items:
         item = run.items[position]
         name = item.input
-        variables[name] = f"{pfs}/{name}{item.path}"
+        # Without a slash at the end, as Pachyderm does it: basename of a folder is its name.
+        variables[name] = f"{pfs}/{name}{item.path}".rstrip("/")
         variables[f"{name}_COMMIT"] = item.commit_id
         if item.join_on:
             variables[f"PACH_DATUM_{name}_JOIN_ON"] = item.join_on
