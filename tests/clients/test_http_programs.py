@@ -39,6 +39,7 @@ def test_h2spec_finds_the_rules_of_http_2_kept(server, go_programs, tmp_path):
     assert failures <= EXPECTED_FAILURES
 
 
+@pytest.mark.slow  # not because of its time: continuous integration installs h2load after the usual tier
 @pytest.mark.parametrize("version", [[], ["--h1"]], ids=["http2", "http1"])
 def test_h2load_gets_an_answer_to_each_of_many_requests(server, version):
     result = run("h2load", *version, "-n", "2000", "-c", "20", "-m", "20", f"http://{server.address}/livez")
