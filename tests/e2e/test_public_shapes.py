@@ -121,6 +121,49 @@ SHAPES = {
             "/shopsSHOP2.txt": b"s2",
         },
     ),
+    "a cross with an outer join, whose command asks which sides are there and cuts their paths": Shape(
+        json.dumps(
+            spec(
+                "by_day",
+                {
+                    "cross": [
+                        leaf("schemas", "/a.avsc", name="SCHEMA"),
+                        {
+                            "join": [
+                                leaf("marks", "/s/(*)/(*)", name="MARKS", joinOn="$1/$2", outer_join=True),
+                                leaf(
+                                    "readings", "/s/(*)/(*)", name="READINGS", joinOn="$1/$2", outer_join=True
+                                ),
+                            ]
+                        },
+                    ]
+                },
+                "if [ ${READINGS+x} ]; then day=$(echo $READINGS | cut -f 5,6 -d /); else day=none; fi",
+                "mkdir -p /pfs/out/$day; cat $SCHEMA >/pfs/out/$day/$(basename ${MARKS:-unmarked})",
+                cmd="bash",
+            )
+        ),
+        {
+            "schemas": {"/a.avsc": b"a"},
+            "marks": {"/s/2020/01/m": b"1", "/s/2020/02/m": b"1"},
+            "readings": {"/s/2020/01/r": b"1", "/s/2020/03/r": b"1"},
+        },
+        "by_day",
+        {"/2020/01/01": b"a", "/none/02": b"a", "/2020/03/unmarked": b"a"},
+    ),
+    "a group of a join, one side of which may be missing": Shape(
+        "pipeline:\n  name: monthly\n"
+        "transform:\n  cmd: [sh]\n"
+        "  stdin: ['cat $(find -L /pfs/DATA -type f) </dev/null >/pfs/out/$(echo $MONTH | tr / _)']\n"
+        "input:\n  group:\n  - join:\n"
+        "    - pfs: {name: DATA, repo: values, glob: '/*/(*/*)', joinOn: $1, group_by: $1}\n"
+        "    - pfs: {name: MONTH, repo: months, glob: /(*/*), joinOn: $1, outer_join: True, group_by: $1}\n"
+        "resource_requests:\n  memory: 50M\n  cpu: .1\n",
+        {"values": {"/x/2020/01": b"v"}, "months": {"/2020/01": b"", "/2020/02": b""}},
+        "monthly",
+        {"/_pfs_MONTH_2020_01": b"v", "/_pfs_MONTH_2020_02": b""},
+        "spec.yaml",
+    ),
     "files moved by links without their bytes": Shape(
         json.dumps(
             spec(
