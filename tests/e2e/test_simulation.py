@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,11 +10,12 @@ import pytest
 from pachyderm_sdk.api import pps
 from servers import Server, ended, make_repo, put, refusal, until
 
+from trunkline.cli.main import main
 from trunkline.rpc.gen import control_pb2
 from trunkline.scaling.prices import billed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 #: Slow enough that a look at waiting workers surely comes before their machines: these take about 3 to 8 s.
@@ -32,12 +31,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.close()
 
 
-def trunkline(server: Server, *words: str) -> str:
-    """Run the command line; return what it printed."""
-    command = [sys.executable, "-m", "trunkline.cli", *words, "--address", server.address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def trunkline(server: Server, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run the command line in this process, which is soon enough to see workers wait; return what it printed."""
+
+    def run(*words: str) -> str:
+        capfd.readouterr()
+        code = main([*words, "--address", server.address])
+        printed = capfd.readouterr()
+        assert code == 0, printed.err
+        return printed.out
+
+    return run
 
 
 def rows(printed: str) -> list[dict[str, Any]]:
@@ -59,15 +64,17 @@ def edges(gate: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow  # half a minute
-def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, tmp_path: Path) -> None:
+@pytest.mark.slow  # ten seconds
+def test_pods_wait_for_machines_which_come_work_go_and_are_paid(
+    server: Server, tmp_path: Path, trunkline: Callable[..., str]
+) -> None:
     client, control, gate = server.client(), server.control(), tmp_path / "gate"
     (tmp_path / "edges.json").write_text(json.dumps(edges(gate)))
     images = make_repo(client, "images")
-    trunkline(server, "create", "pipeline", "-f", str(tmp_path / "edges.json"))
+    trunkline("create", "pipeline", "-f", str(tmp_path / "edges.json"))
     pipeline = pps.Pipeline(name="edges")
     # What the plan said beforehand.
-    plan = json.loads(trunkline(server, "fargate", "plan", "-f", str(tmp_path / "edges.json"), "-o", "json"))
+    plan = json.loads(trunkline("fargate", "plan", "-f", str(tmp_path / "edges.json"), "-o", "json"))
     hour = plan["price"]["worker_hour"]
 
     def machines() -> list[control_pb2.MachineInfo]:
@@ -82,14 +89,14 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     commit = put(client, images, {f"/{number}": b"%d" % number for number in range(2 * WORKERS)})
     # Pending, with a sentence: in the pipeline and at each worker.
     info = until(waiting, "all workers waiting")
-    workers = rows(trunkline(server, "list", "worker", "-o", "jsonl"))
-    asked = rows(trunkline(server, "list", "node", "-o", "jsonl"))
+    workers = rows(trunkline("list", "worker", "-o", "jsonl"))
+    asked = rows(trunkline("list", "node", "-o", "jsonl"))
     assert (info.details.workers_available, info.state) == (0, pps.PipelineState.PIPELINE_RUNNING)
     assert [worker["state"] for worker in workers] == ["pending"] * WORKERS
     assert all("machine" in worker["reason"] for worker in workers)
     # Five machines were requested in one step, and are marked as pretended.
     assert [(row["kind"], row["pretended"]) for row in asked] == [("fargate", True)] * WORKERS
-    assert "start 5 at once" in trunkline(server, "explain", "pipeline", "edges")
+    assert "start 5 at once" in " ".join(trunkline("explain", "pipeline", "edges").split())
     # They start, and the list shows what runs on each.
     at_work = until(lambda: [row for row in machines() if row.ready and row.pipelines], "a machine at work")
     assert at_work[0].pipelines == ["default/edges"]
@@ -99,12 +106,12 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 2 * WORKERS)
     # They go, and nothing is left.
     until(lambda: not machines(), "no machine")
-    assert trunkline(server, "list", "node", "-o", "name") == ""
-    assert trunkline(server, "list", "worker", "-o", "name") == ""
+    assert trunkline("list", "node", "-o", "name") == ""
+    assert trunkline("list", "worker", "-o", "name") == ""
     # What they have cost: by the second of the act, for a minute at least.
     (cost,) = (
         row
-        for row in rows(trunkline(server, "list", "cost", "-p", "edges", "-o", "jsonl"))
+        for row in rows(trunkline("list", "cost", "-p", "edges", "-o", "jsonl"))
         if row["job_id"] == commit
     )
     assert cost["pretended"] is True
