@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from postgres_server import database_url
 from pps_world import PpsWorld, pfs
 
 from trunkline import errors
@@ -29,10 +30,9 @@ from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from trunkline.pfs.writes import WriteTransaction
-
-pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 
 #: Of a pipeline that has been at work for long; a tenth of what a busy server has.
 JOBS, PAST_WORKERS, BATCHES = 2_000, 1_000, 1_000
@@ -99,9 +99,8 @@ def fill(write: WriteTransaction, pipeline_id: int, repo_id: int) -> None:
     )  # fmt: skip
 
 
-@pytest.fixture
-def busy(world: PpsWorld) -> PpsWorld:
-    """A pipeline with a long history and nothing to do."""
+def work_for_long(world: PpsWorld) -> None:
+    """Make a pipeline with a long history and nothing to do."""
     world.repo("images")
     number = world.pipeline("edges", pfs("images"))
     world.until_workers("edges", 1)
@@ -109,7 +108,32 @@ def busy(world: PpsWorld) -> PpsWorld:
     repo = world.versions.read(resolve.repo, names.RepoName("default", "edges"))
     world.has_all_events = False  # of the rows that the test fills in
     world.versions.write(fill, number, repo.id)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PpsWorld]:
+    """A store of its own on each kind of database."""
+    with database_url(request.param, tmp_path, installed=True) as url:
+        world = PpsWorld(url)
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def busy(world: PpsWorld) -> PpsWorld:
+    """A pipeline with a long history, for a test that changes it."""
+    work_for_long(world)
     return world
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PpsWorld]:
+    """A pipeline with a long history, for the tests that only read."""
+    with database_url(request.param, tmp_path_factory.mktemp("history"), installed=True) as url:
+        world = PpsWorld(url)
+        work_for_long(world)
+        yield world
+        world.close()
 
 
 @pytest.fixture
@@ -149,17 +173,17 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[RowCounter]:
 
 
 def test_what_the_controller_and_claims_read_does_not_grow_with_finished_jobs(
-    busy: PpsWorld, rows: RowCounter
+    history: PpsWorld, rows: RowCounter
 ) -> None:
-    number = busy.pipeline_row("edges").id
-    [worker_id] = [row.id for row in busy.workers("edges")]
+    number = history.pipeline_row("edges").id
+    [worker_id] = [row.id for row in history.workers("edges")]
     looks = {
-        "live": lambda: busy.versions.read(jobs.live, number),
-        "claim": lambda: busy.versions.read(claims.work_waits, worker_id),
-        "leases": lambda: busy.versions.read(claim_rows.held_claims),
-        "last with results": lambda: busy.versions.read(jobs.last_with_results, number, 1),
-        "gaps": lambda: busy.versions.read(jobs.gaps, number, 20),
-        "next created": lambda: busy.versions.read(jobs.next_created, number, 1),
+        "live": lambda: history.versions.read(jobs.live, number),
+        "claim": lambda: history.versions.read(claims.work_waits, worker_id),
+        "leases": lambda: history.versions.read(claim_rows.held_claims),
+        "last with results": lambda: history.versions.read(jobs.last_with_results, number, 1),
+        "gaps": lambda: history.versions.read(jobs.gaps, number, 20),
+        "next created": lambda: history.versions.read(jobs.next_created, number, 1),
     }
 
     read = {}
@@ -171,8 +195,8 @@ def test_what_the_controller_and_claims_read_does_not_grow_with_finished_jobs(
     assert max(read.values()) <= 25, read
 
 
-def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCounter) -> None:
-    versions, edges = busy.versions, PipelineName("default", "edges")
+def test_the_first_page_of_each_list_reads_a_page(history: PpsWorld, rows: RowCounter) -> None:
+    versions, edges = history.versions, PipelineName("default", "edges")
     firsts = {
         "jobs": job_queries.list_jobs(versions, JobFilter()),
         "jobs of a pipeline": job_queries.list_jobs(versions, JobFilter(pipeline=edges, details=True)),
@@ -184,7 +208,7 @@ def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCount
             versions, commit_lists.CommitFilter(repo=names.RepoName("default", "edges"))
         ),
         "commit sets": commit_lists.list_commit_sets(versions, None),
-        "costs": costs.list_costs(versions, busy.specs, JobFilter(pipeline=edges, number=20)),
+        "costs": costs.list_costs(versions, history.specs, JobFilter(pipeline=edges, number=20)),
         "workers": worker_queries.list_workers(versions, "", ""),
     }
 
@@ -197,13 +221,13 @@ def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCount
     assert max(read.values()) <= 12 * job_queries.PAGE, read
 
 
-def test_a_list_of_jobs_is_complete_in_both_orders(busy: PpsWorld) -> None:
+def test_a_list_of_jobs_is_complete_in_both_orders(history: PpsWorld) -> None:
     newest_first = [
-        info.row.id for page in job_queries.list_jobs(busy.versions, JobFilter()) for info in page
+        info.row.id for page in job_queries.list_jobs(history.versions, JobFilter()) for info in page
     ]
     oldest_first = [
         info.row.id
-        for page in job_queries.list_jobs(busy.versions, JobFilter(reverse=True, number=60))
+        for page in job_queries.list_jobs(history.versions, JobFilter(reverse=True, number=60))
         for info in page
     ]
 
@@ -212,9 +236,9 @@ def test_a_list_of_jobs_is_complete_in_both_orders(busy: PpsWorld) -> None:
     assert oldest_first == newest_first[::-1][:60]
 
 
-def test_commit_sets_are_listed_once_each_newest_first(busy: PpsWorld) -> None:
+def test_commit_sets_are_listed_once_each_newest_first(history: PpsWorld) -> None:
     listed = [
-        set_id for page in commit_lists.list_commit_sets(busy.versions, "default") for set_id, _ in page
+        set_id for page in commit_lists.list_commit_sets(history.versions, "default") for set_id, _ in page
     ]
 
     assert len(listed) == len(set(listed))
@@ -223,16 +247,16 @@ def test_commit_sets_are_listed_once_each_newest_first(busy: PpsWorld) -> None:
     ]
 
 
-def test_the_last_lines_of_a_log_are_read_from_its_end(busy: PpsWorld, rows: RowCounter) -> None:
+def test_the_last_lines_of_a_log_are_read_from_its_end(history: PpsWorld, rows: RowCounter) -> None:
     selection = log_queries.select(
-        busy.versions, log_queries.LogFilter(pipeline=PipelineName("default", "edges"), tail=3)
+        history.versions, log_queries.LogFilter(pipeline=PipelineName("default", "edges"), tail=3)
     )
 
     async def last() -> int:
-        return len([line async for line in log_queries.lines(busy.versions, selection)])
+        return len([line async for line in log_queries.lines(history.versions, selection)])
 
     rows.rows = 0
-    count = busy.on_loop(last())
+    count = history.on_loop(last())
 
     assert count == 3
     assert rows.rows <= logs.PAGE + 20
@@ -396,23 +420,23 @@ def _newest_commit(conn: sa.Connection) -> commit_rows.CommitRow:
 
 @pytest.mark.parametrize(("ancestry", "position"), [("^1500", JOBS - 1501), (".1", 0), (".2000", JOBS - 1)])
 def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
-    busy: PpsWorld, rows: RowCounter, ancestry: str, position: int
+    history: PpsWorld, rows: RowCounter, ancestry: str, position: int
 ) -> None:
     repo = names.RepoName("default", "edges")
 
     rows.rows = 0
-    row = busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
+    row = history.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
 
     assert row.set_id == set_id(position)
     assert rows.rows <= 10
 
 
-def test_an_ancestor_that_does_not_exist_is_not_found(busy: PpsWorld) -> None:
+def test_an_ancestor_that_does_not_exist_is_not_found(history: PpsWorld) -> None:
     repo = names.RepoName("default", "edges")
 
     for step in (f"^{JOBS}", f".{JOBS + 1}"):
         with pytest.raises(errors.NotFound):
-            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + step))
+            history.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + step))
 
 
 def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:
