@@ -117,7 +117,10 @@ _OUTPUT = Topic(
             " documents.",
             ("Object", "Fields"),
             (
-                ("change", "change, kind, name, and more by the kind, such as files and bytes of put file"),
+                (
+                    "change",
+                    "change, kind, name, and more by the kind, such as files, bytes, commit and starts of put file",
+                ),
                 ("error", "code, exit_code, message, and hint and see where the command has them"),
             ),
         ),
