@@ -82,6 +82,12 @@ def client(shared: Server) -> Iterator[Client]:
             {"egress": {"URL": "https://x/y"}}, INVALID, "egress: ", id="target that takes no files"
         ),
         pytest.param(
+            {"egress": {"sql_database": {"url": "mysql://u@127.0.0.1/x", "file_format": {"type": "CSV"}}}},
+            grpc.StatusCode.PERMISSION_DENIED,
+            "egress: ",
+            id="target in the server's own network",
+        ),
+        pytest.param(
             {"egress": {"sql_database": {"url": "s3://bucket/y", "file_format": {"type": "CSV"}}}},
             INVALID,
             "egress: ",

@@ -34,6 +34,13 @@ def test_a_scheme_alone_allows_no_address_that_is_not_public(address):
         checked((), "http://example.org/x", address)
 
 
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_a_url_that_names_such_an_address_is_refused_before_it_is_used(address):
+    host = f"[{address}]" if ":" in address else address
+    with pytest.raises(PermissionDenied):
+        Rules().check(outbound.parse(f"postgres://user@{host}/words"))
+
+
 @pytest.mark.parametrize(
     "address", [PUBLIC, "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:93.184.215.14"]
 )

@@ -209,7 +209,7 @@ class Rules:
         """Check a URL before its host is resolved.
 
         Raises:
-            PermissionDenied: no rule allows it.
+            PermissionDenied: no rule allows it, or its host is an address that none allows.
         """
         if self._own is not None and self._overlaps(self._own, target):
             raise PermissionDenied(
@@ -220,6 +220,8 @@ class Rules:
             raise PermissionDenied(
                 f"this server may not connect to {target}; its operator can allow it with --outbound {place}"
             )
+        if target.scheme in PORTS and _is_address(target.host):
+            self.checked(target, [target.host])
 
     def checked(self, target: Target, addresses: Iterable[str]) -> list[str]:
         """Return the addresses of a URL's host to which a connection is allowed.
@@ -256,6 +258,14 @@ class Rules:
             return False
         inner, outer = own.path.strip("/"), target.path.strip("/")
         return f"{outer}/".startswith(f"{inner}/" if inner else "") or f"{inner}/".startswith(outer)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _own(store: str) -> Target | None:
