@@ -149,6 +149,9 @@ def test_a_stopped_spout_ends_and_an_updated_one_runs_its_new_program(client: Cl
     wait = "commit('turns', f'/{name}', '')" + FOREVER
     spout = make_spout(client, "turns", "name = 'first'\n" + wait)
     until(lambda: files(client, "turns").keys() == {"/first"}, "the first program")
+    # Stopped before, it would leave an open commit.
+    newest = pfs.Commit(branch=master("turns"), repo=master("turns").repo)
+    until(lambda: client.pfs.inspect_commit(commit=newest).finished.timestamp() > 0, "the end of its commit")
 
     client.pps.stop_pipeline(pipeline=spout)
     until(
