@@ -104,8 +104,9 @@ def _module_leaves_nothing_behind() -> Iterator[None]:
         spare = len(_held().descriptors) - len(before.descriptors) <= _SPARE_DESCRIPTORS
         return not leftovers["threads"] and not leftovers["processes"] and spare
 
-    gc.collect()
-    settled(nothing_left)
+    if not nothing_left():
+        gc.collect()
+        settled(nothing_left)
     assert nothing_left(), f"the tests of this module left behind: {leftovers}"
 
 
