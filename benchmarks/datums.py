@@ -47,12 +47,12 @@ def bare_loops(count: int) -> float:
 
     def run() -> None:
         with (
-            tempfile.TemporaryDirectory(dir="/dev/shm") as one,
-            tempfile.TemporaryDirectory(dir="/dev/shm") as two,
+            tempfile.TemporaryDirectory(dir="/dev/shm") as first,
+            tempfile.TemporaryDirectory(dir="/dev/shm") as second,
         ):
             programs = [
                 subprocess.Popen([sys.executable, "-S", "-c", BARE, str(count // 2), folder])
-                for folder in (one, two)
+                for folder in (first, second)
             ]
             assert [program.wait() for program in programs] == [0, 0]
 
