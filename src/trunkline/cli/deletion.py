@@ -83,16 +83,6 @@ def is_wanted(
     return True
 
 
-def sentence(count: int, noun: str) -> str:
-    """Return a number of things, such as ``1 commit`` or ``12 commits``.
-
-    Args:
-        count: how many.
-        noun: for one of them.
-    """
-    return f"{count:,} {noun}{'s' if count != 1 else ''}"
-
-
 def _show(invocation: Invocation, loss: Loss) -> None:
     if invocation.options.output == "json":
         import json

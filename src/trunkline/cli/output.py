@@ -316,6 +316,16 @@ def _coloured(text: str, word: str) -> str:
 # Text forms of values -------------------------------------------------------------------------------------------
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as ``1 commit`` or ``12 commits``.
+
+    Args:
+        number: how many.
+        noun: for one of them.
+    """
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
 def size(count: int) -> str:
     """Return bytes for people: ``1.5 MiB``."""
     if count < 1024:

@@ -130,9 +130,10 @@ def _plan_lines(answer: control_pb2.UpdatePlan) -> Iterator[str]:
         more = ", …" if planned.datums > len(planned.examples) else ""
         yield f"    {planned.datums:,}: {_CAUSES.get(planned.cause, planned.cause)} ({examples}{more})"
     if answer.removed:
-        yield f"  outputs of {answer.removed:,} datums are removed"
+        verb = "is" if answer.removed == 1 else "are"
+        yield f"  the output of {output.counted(answer.removed, 'datum')} {verb} removed"
     if answer.run and answer.datum_seconds:
-        workers = f"{answer.workers} worker{'s' if answer.workers > 1 else ''}"
+        workers = output.counted(answer.workers, "worker")
         price = f"${output.money(answer.dollars)}" if answer.dollars else "without a price"
         datum = output.span(answer.datum_seconds)
         yield f"  about {output.span(answer.seconds)} with {workers}, {price}; {datum} a datum lately"

@@ -54,7 +54,7 @@ def put(invocation: Invocation) -> None:
             folder = unpacked.enter_context(TemporaryDirectory(prefix="trunkline-"))
             planned += upload_plan.plan_archive(archive, folder, path, invocation.note)
         done = _send(invocation, file.commit, planned)
-    number = f"{len(planned):,} file{'s' if len(planned) != 1 else ''} ({output.size(done)})"
+    number = f"{output.counted(len(planned), 'file')} ({output.size(done)})"
     _report(
         invocation,
         "put",
@@ -107,7 +107,7 @@ def get(invocation: Invocation) -> None:
             if options.recursive:
                 root = "/" if is_glob else ref.path
                 number = downloads.to_folder(frames, root, options.output, progress.add)
-                invocation.note(f"got {number:,} files, {output.size(progress.done)}")
+                invocation.note(f"got {output.counted(number, 'file')}, {output.size(progress.done)}")
             elif to_stdout:
                 downloads.to_stdout(frames, progress.add)
             else:

@@ -125,7 +125,7 @@ def loss(invocation: Invocation, repo: pfs_pb2.Repo) -> deletion.Loss:
     info = invocation.pfs.InspectRepo(pfs_pb2.InspectRepoRequest(repo=repo))
     request = pfs_pb2.ListCommitRequest(repo=repo, all=True, number=COUNTED + 1)
     count = sum(1 for _ in invocation.pfs.ListCommit(request))
-    content = deletion.sentence(count, "commit") if count <= COUNTED else f"more than {COUNTED:,} commits"
+    content = output.counted(count, "commit") if count <= COUNTED else f"more than {COUNTED:,} commits"
     if info.details.size_bytes:
         content += f", {output.size(info.details.size_bytes)} on master"
     return deletion.Loss("repo", repo_name(repo), content if count else "")

@@ -43,7 +43,7 @@ def finish(invocation: Invocation) -> None:
     info = invocation.transactions.FinishTransaction(request)
     _leave(invocation, transaction.id)
     count = len(info.requests)
-    note = f" with {count} request{'s' if count != 1 else ''}"
+    note = f" with {output.counted(count, 'request')}"
     invocation.report("finished", "transaction", transaction.id, note, requests=count)
 
 
@@ -140,7 +140,7 @@ def _open(invocation: Invocation, id: str = "") -> list[deletion.Loss]:
         deletion.Loss(
             "transaction",
             info.transaction.id,
-            deletion.sentence(len(info.requests), "request") if info.requests else "",
+            output.counted(len(info.requests), "request") if info.requests else "",
         )
         for info in answer.transaction_info
         if not id or info.transaction.id == id
