@@ -18,7 +18,12 @@ import postgres_server
 import pytest
 from certificates import Authority
 from held_fleet import HeldFleet
-from leaks import _module_leaves_nothing_behind, _test_leaves_nothing_behind  # noqa: F401 - fixtures for all tests
+from leaks import (  # noqa: F401 - fixtures and hooks for all tests
+    _module_leaves_nothing_behind,
+    _test_leaves_nothing_behind,
+    pytest_fixture_post_finalizer,
+    pytest_fixture_setup,
+)
 from manual_clock import ManualClock
 from msgspec.structs import replace
 from patience import PATIENCE

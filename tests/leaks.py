@@ -2,8 +2,8 @@
 
 A test is compared with the state after the fixtures that it shares with others were set up. What these still hold
 when they have ended is a leak of the module. A server or client that the tests of a module share may start threads and
-connect in any of them, so that only the processes of such tests are compared. Servers that tests share for the whole
-session, and what libraries start once and keep, are known by name.
+connect at any time, so that only the processes of tests are compared as long as it is there. Servers that tests share
+for the whole session, and what libraries start once and keep, are known by name.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _SESSION_SERVERS = frozenset({"s3", "moto_url"})
 _KEPT_LINKS = ("anon_inode:",)
 #: Descriptors more than before that a library may keep after a module: gRPC's pollers, caches of the interpreter.
 _SPARE_DESCRIPTORS = 40
+#: The fixtures that tests of a module or class share and that are set up.
+_shared: set[pytest.FixtureDef[object]] = set()
 #: The children of a process by its thread, where the kernel lists them.
 _TASKS = Path("/proc/self/task")
 
@@ -78,7 +80,7 @@ def _test_leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None
 
     def nothing_left() -> bool:
         leftovers.update(_leftovers(before, links))
-        if _shares_with_module(request):
+        if _shared:
             del leftovers["descriptors"], leftovers["threads"]
             return not any(leftovers.values())
         connected = not _SESSION_SERVERS.isdisjoint(request.fixturenames)
@@ -110,13 +112,18 @@ def _module_leaves_nothing_behind() -> Iterator[None]:
     assert nothing_left(), f"the tests of this module left behind: {leftovers}"
 
 
-def _shares_with_module(request: pytest.FixtureRequest) -> bool:
-    """Tell whether a test uses fixtures that it shares with others of its module or class."""
-    definitions = request.node._fixtureinfo.name2fixturedefs  # pytest has no public name for it
-    return any(
-        name != _module_leaves_nothing_behind.__name__ and definition[-1].scope in ("module", "class")
-        for name, definition in definitions.items()
-    )
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Note that what tests of a module or class share is there."""
+    if (
+        fixturedef.scope in ("module", "class")
+        and fixturedef.argname != _module_leaves_nothing_behind.__name__
+    ):
+        _shared.add(fixturedef)
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[object]) -> None:
+    """Note that it is gone."""
+    _shared.discard(fixturedef)
 
 
 def _held() -> _Held:

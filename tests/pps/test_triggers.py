@@ -108,10 +108,13 @@ def test_a_branch_moves_at_each_tick_of_its_schedule(world: PpsWorld) -> None:
     put(world, "a")
     [newest] = put(world, "b")
 
-    world.clock.ahead += 3601
-    world.versions.write(lambda write: write.tx.wake("triggers"))
+    def moves_an_hour_later() -> bool:
+        """Let an hour pass: the schedule counts from when the controller first sees it."""
+        world.clock.ahead += 3601
+        world.versions.write(lambda write: write.tx.wake("triggers"))
+        return world.head("images", "nightly") == newest
 
-    until_head(world, "nightly", newest)
+    world.until(moves_an_hour_later, "the branch to move")
 
 
 def test_a_pipeline_runs_on_what_its_trigger_lets_through(world: PpsWorld) -> None:
