@@ -13,7 +13,16 @@ from msgspec import Struct
 
 from trunkline import errors
 from trunkline.model import limits, logql
-from trunkline.pps.queries.log_reading import DECODER, LogLine, LogReader, line_prefix, open_log, parsed_line
+from trunkline.pps.queries.log_reading import (
+    DECODER,
+    LogLine,
+    LogReader,
+    batch_data,
+    decoded_lines,
+    line_prefix,
+    open_log,
+    parsed_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -142,7 +151,6 @@ def search(
     limits.check_text(pattern.text, limits.LOG_QUERY, "the text to look for")
     places_of = _finder(pattern)
     log = open_log(versions, name)
-    reader = LogReader(versions, log)
     number = number or HITS
     some = [
         batch
@@ -152,7 +160,7 @@ def search(
     total = returned = 0
     is_bounded = begin is not None or end is not None
     prefix = line_prefix(log.datum)
-    for batch, data in reader.data(some):
+    for batch, data in batch_data(versions, some):
         hits = []
         for place, start, stop in places_of(data):
             if prefix and not data.startswith(prefix, start):
@@ -189,8 +197,7 @@ def histogram(
     width = min(width or WIDTH, limits.PAGE)
     spans = [(batch.first_ts, batch.last_ts, batch.lines) for batch in log.batches]
     if log.datum:
-        lines = LogReader(versions, log).all_lines()
-        spans = [(line.line.ts, line.line.ts, 1) for line in lines]
+        spans = [(ts, ts, 1) for lines in decoded_lines(versions, log) for ts, _ in lines]
     first = begin if begin is not None else min((span[0] for span in spans), default=log.begin)
     last = max(end if end is not None else max((span[1] for span in spans), default=first), first + 0.001)
     counts, scale = [0.0] * width, width / (last - first)

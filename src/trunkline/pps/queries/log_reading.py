@@ -155,16 +155,46 @@ def whole_text(versions: VersionedStore, name: LogName) -> Generator[bytes]:
 
 
 def _texts(versions: VersionedStore, log: Log) -> Generator[bytes]:
-    for _, data in LogReader(versions, log).data(log.batches):
+    for lines in decoded_lines(versions, log):
+        yield "".join(f"{_moment(ts)} {message}\n" for ts, message in lines).encode(errors="replace")
+
+
+def decoded_lines(versions: VersionedStore, log: Log) -> Iterator[list[tuple[float, str]]]:
+    """Yield the times and texts of a log's lines, those of a batch together."""
+    for _, data in batch_data(versions, log.batches):
         lines = DECODER.decode_lines(data)
         chosen = [(ts, message) for datum, ts, message, _ in lines if not log.datum or datum == log.datum]
         if chosen:
-            yield "".join(f"{_moment(ts)} {message}\n" for ts, message in chosen).encode(errors="replace")
+            yield chosen
 
 
 def _moment(ts: float) -> str:
     """Return a time in the form of RFC 3339, UTC, in microseconds."""
     return f"{datetime.fromtimestamp(ts, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def batch_data(
+    versions: VersionedStore, some: Sequence[BatchInfo], *, all_of_them: bool = False
+) -> Iterator[tuple[BatchInfo, bytes]]:
+    """Yield batches with their lines.
+
+    Args:
+        versions: the store.
+        some: the batches.
+        all_of_them: yield a batch that was removed meanwhile too, without lines.
+    """
+    decompressor = zstandard.ZstdDecompressor()  # one may not be used by two threads at once
+    for start in range(0, len(some), _BATCHES):
+        cancellation.check()
+        part = some[start : start + _BATCHES]
+        packed = versions.read(
+            lambda conn, ids: [batches.data(conn, each) for each in ids], [each.id for each in part]
+        )
+        for batch, content in zip(part, packed, strict=True):
+            if content is not None:
+                yield batch, decompressor.decompress(content)
+            elif all_of_them:
+                yield batch, b""
 
 
 class LogReader:
@@ -176,7 +206,9 @@ class LogReader:
         self._prefix = line_prefix(log.datum)
         counts = [batch.lines for batch in log.batches]
         if self._prefix:
-            counts = [len(self._places(data)) for _, data in self.data(log.batches, all_of_them=True)]
+            counts = [
+                len(self._places(data)) for _, data in batch_data(versions, log.batches, all_of_them=True)
+            ]
         #: Number of the first line after each batch.
         self._ends = list(accumulate(counts))
 
@@ -195,7 +227,7 @@ class LogReader:
         if self._log.batches[at].id != batch_id:
             return start
         if self._prefix:
-            [(_, data)] = self.data([self._log.batches[at]], all_of_them=True)
+            [(_, data)] = batch_data(self._versions, [self._log.batches[at]], all_of_them=True)
             place = bisect_left([each[0] for each in self._places(data)], place)
         return min(start + place, self._ends[at])
 
@@ -208,10 +240,6 @@ class LogReader:
                 return start + next((number for number, each in enumerate(lines) if each.line.ts >= since), 0)
         return self.total
 
-    def all_lines(self) -> Iterator[LogLine]:
-        """Yield all lines."""
-        return self.lines(0, self.total)
-
     def lines(self, first: int, stop: int) -> Iterator[LogLine]:
         """Yield the lines from one number to another."""
         at = bisect_right(self._ends, first)
@@ -219,33 +247,12 @@ class LogReader:
         while at < len(self._ends) and (self._ends[at - 1] if at else 0) < stop:
             chosen.append(at)
             at += 1
-        read = self.data([self._log.batches[number] for number in chosen], all_of_them=True)
+        some = [self._log.batches[number] for number in chosen]
+        read = batch_data(self._versions, some, all_of_them=True)
         for number, (batch, data) in zip(chosen, read, strict=True):
             start = self._ends[number - 1] if number else 0
             for place, begin, end in self._places(data)[max(0, first - start) : stop - start]:
                 yield LogLine(batch.id, place, parsed_line(self._log, batch, data[begin:end]))
-
-    def data(
-        self, some: Sequence[BatchInfo], *, all_of_them: bool = False
-    ) -> Iterator[tuple[BatchInfo, bytes]]:
-        """Yield batches with their lines.
-
-        Args:
-            some: the batches.
-            all_of_them: yield a batch that was removed meanwhile too, without lines.
-        """
-        decompressor = zstandard.ZstdDecompressor()  # one may not be used by two threads at once
-        for start in range(0, len(some), _BATCHES):
-            cancellation.check()
-            part = some[start : start + _BATCHES]
-            packed = self._versions.read(
-                lambda conn, ids: [batches.data(conn, each) for each in ids], [each.id for each in part]
-            )
-            for batch, content in zip(part, packed, strict=True):
-                if content is not None:
-                    yield batch, decompressor.decompress(content)
-                elif all_of_them:
-                    yield batch, b""
 
     def _places(self, data: bytes) -> list[tuple[int, int, int]]:
         """Return place, begin and end of the lines of a batch that belong to the log."""
