@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import argument
-from trunkline.errors import TrunklineError
+from trunkline.errors import NotFound, TrunklineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from trunkline.cli.invocation import Invocation
 
@@ -35,6 +35,22 @@ class Loss(NamedTuple):
     name: str
     #: What is deleted with it, such as ``12 commits, 3.2 MiB``; empty for nothing that cannot be made again.
     content: str = ""
+
+
+def listed(kind: str, name: str, names: Collection[str]) -> list[Loss]:
+    """Return what is deleted of a thing that the server only lists.
+
+    Args:
+        kind: of the thing, such as ``worker token``.
+        name: of the thing.
+        names: of those that exist.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    if name not in names:
+        raise NotFound(f"{kind} {name} not found; trunkline list {kind.replace(' ', '-')} shows them")
+    return [Loss(kind, name)]
 
 
 class Declined(TrunklineError):

@@ -87,9 +87,7 @@ def delete(invocation: Invocation) -> None:
 
     def losses() -> list[deletion.Loss]:
         images = invocation.control.ListImage(control_pb2.ListImageRequest())
-        if all(image.name != name for image in images):
-            raise NotFound(f"image {name} not found; trunkline list image shows them")
-        return [deletion.Loss("image", name)]
+        return deletion.listed("image", name, [image.name for image in images])
 
     if not deletion.is_wanted(invocation, losses):
         return

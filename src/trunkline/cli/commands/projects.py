@@ -65,8 +65,6 @@ def list_(invocation: Invocation) -> None:
 
 def delete(invocation: Invocation) -> None:
     """Delete a project; with --force also its pipelines and repos, which the server does not delete itself."""
-    from trunkline.cli.commands import pipelines, repos
-
     project, force = _project(invocation), invocation.options.force
 
     def losses() -> list[deletion.Loss]:
@@ -74,8 +72,7 @@ def delete(invocation: Invocation) -> None:
         own = [deletion.Loss("project", project.name)]
         if not force:
             return own
-        of_pipelines = [each._replace(content="") for each in pipelines.losses(invocation, [project])]
-        return [*own, *of_pipelines, *repos.losses(invocation, [project])]
+        return [*own, *_contents(invocation, [project])]
 
     if not deletion.is_wanted(invocation, losses, sweeping=force):
         return
@@ -87,18 +84,21 @@ def delete(invocation: Invocation) -> None:
     invocation.report("deleted", "project", project.name)
 
 
+def _contents(invocation: Invocation, projects: Sequence[pfs_pb2.Project]) -> list[deletion.Loss]:
+    """Return the pipelines and repos of projects, of all when there are none; output repos count as repos."""
+    from trunkline.cli.commands import pipelines, repos
+
+    of_pipelines = [each._replace(content="") for each in pipelines.losses(invocation, projects)]
+    return [*of_pipelines, *repos.losses(invocation, projects)]
+
+
 def delete_all(invocation: Invocation) -> None:
     """Delete all pipelines, repos, projects and open transactions."""
     from google.protobuf.empty_pb2 import Empty
 
-    from trunkline.cli.commands import pipelines, repos
     from trunkline.rpc.gen import transaction_pb2
 
-    def losses() -> list[deletion.Loss]:
-        of_pipelines = [each._replace(content="") for each in pipelines.losses(invocation, [])]
-        return [*of_pipelines, *repos.losses(invocation, [])]
-
-    if not deletion.is_wanted(invocation, losses, sweeping=True, piped=True):
+    if not deletion.is_wanted(invocation, lambda: _contents(invocation, []), sweeping=True, piped=True):
         return
     invocation.transactions.DeleteAll(transaction_pb2.DeleteAllRequest())
     invocation.pps.DeleteAll(Empty())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import deletion, output
 from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.cli.planning import count
-from trunkline.errors import FailedPrecondition, InvalidArgument, NotFound
+from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.rpc.gen import machines_pb2
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def revoke_token(invocation: Invocation) -> None:
 
     def losses() -> list[deletion.Loss]:
         tokens = invocation.machines.ListWorkerToken(machines_pb2.ListWorkerTokenRequest())
-        if all(token.id != id for token in tokens):
-            raise NotFound(f"worker token {id} not found; trunkline list worker-token shows them")
-        return [deletion.Loss("worker token", id)]
+        return deletion.listed("worker token", id, [token.id for token in tokens])
 
     if not deletion.is_wanted(invocation, losses):
         return

@@ -237,8 +237,8 @@ class Dashboard(App[None]):
             place.append(" > ".join(view.trail for view in self._views), style="bold")
         else:
             for number, root in enumerate(ROOTS):
-                style = "reverse" if isinstance(self.view, root) else ""
-                place.append(f" {number + 1} {root.title} ", style=style)
+                look = "reverse" if isinstance(self.view, root) else ""
+                place.append(f" {number + 1} {root.title} ", style=look)
         if not self._problem:
             place.append(f"  {len(self._rows)} rows" + (f', with "{self._text}"' if self._text else ""))
         self.query_one("#place", Static).update(place)
